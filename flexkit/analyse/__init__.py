@@ -1,0 +1,1 @@
+"""Pure analysis: frames in, frames out; no file, no network, no clock."""

@@ -1,0 +1,1 @@
+"""Evidence kept: schemas, normalization, redaction and the data folder."""
