@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from flexkit.analyse import rates as rates
     from flexkit.analyse import replay as replay
     from flexkit.analyse import standout as standout
-    from flexkit.locate import open_store as open
+    from flexkit.locate import open_store as open  # noqa: A004 - the contract's name
     from flexkit.present import charts as charts
     from flexkit.present import words as words
     from flexkit.present.figure import figure as figure
@@ -51,10 +51,26 @@ _LAZY = {
     "words": "flexkit.present.words",
 }
 
-__all__ = ["__version__", *_LAZY]
+__all__ = [
+    "Window",
+    "__version__",
+    "analyse",
+    "causes",
+    "charts",
+    "effects",
+    "episodes",
+    "figure",
+    "open",
+    "quality",
+    "rates",
+    "replay",
+    "standout",
+    "terms",
+    "words",
+]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes have any type
+def __getattr__(name: str) -> Any:
     if (target := _LAZY.get(name)) is None:
         msg = f"module 'flexkit' has no attribute {name!r}"
         raise AttributeError(msg)

@@ -229,7 +229,7 @@ def _assignment(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def _secret(value: Any) -> str | None:  # noqa: ANN401 - pydantic's SecretStr, not imported for speed
+def _secret(value: Any) -> str | None:
     return None if value is None else str(value.get_secret_value())
 
 
@@ -237,7 +237,7 @@ def _log(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _print(summary: Any, *, as_json: bool) -> None:  # noqa: ANN401 - any summary with to_dict and lines
+def _print(summary: Any, *, as_json: bool) -> None:
     if as_json:
         import json
 
