@@ -1,0 +1,74 @@
+"""What every test shares: no network but loopback, no account, a cache folder of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ACCOUNT = ("TWILIO_", "FLEXKIT_")
+_FOR_TESTS = ("FLEXKIT_REFERENCE", "FLEXKIT_OPENAPI", "FLEXKIT_NESTED")
+
+
+def _is_local(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return True  # A Unix socket.
+    host = str(address[0])
+    if host in {"localhost", ""}:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _only_loopback() -> Iterator[None]:
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if not _is_local(address):
+            msg = f"A test tried to reach {address}; only the loopback address is allowed."
+            raise AssertionError(msg)
+        connect(self, address)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", guarded)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No credentials and no data folder from outside; one cache folder for all workers of a run."""
+    patch = pytest.MonkeyPatch()
+    for name in os.environ:
+        if name.startswith(_ACCOUNT) and name not in _FOR_TESTS:
+            patch.delenv(name)
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_settings() -> Iterator[None]:
+    from flexkit.settings import settings
+
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The top of the checkout."""
+    return Path(__file__).parents[1]
