@@ -6,6 +6,7 @@ command that needs it, so that ``flexkit --help`` answers at once.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -263,9 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FlexkitError as error:
         click.echo(f"flexkit: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # The reader of a pipe went away, as 'head' does.
         sys.stderr.close()
         sys.exit(ExitCode.OK)
+    except Exception as error:  # noqa: BLE001 - the last door: a crash is one sentence and exit code 1
+        if os.environ.get("FLEXKIT_DEBUG"):
+            raise
+        first = str(error).strip().partition("\n")[0][:200]
+        click.echo(f"flexkit: unexpected {type(error).__name__}: {first} (FLEXKIT_DEBUG=1 shows where)", err=True)
+        sys.exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""The README is true: its commands run as they are printed, and the two that set up work from nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[1]
+README = (TOP / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"<!-- (?P<how>command|by hand): (?P<name>[^>]*?) -->\n```bash\n(?P<text>.*?)```", re.DOTALL)
+COMMANDS = {block["name"]: block["text"].strip() for block in BLOCK.finditer(README) if block["how"] == "command"}
+SET_UP = ("run", "test")
+
+
+def test_every_command_in_the_readme_is_run_or_says_why_not() -> None:
+    assert len(BLOCK.findall(README)) == README.count("```bash")
+    assert set(SET_UP) <= COMMANDS.keys()
+
+
+def test_the_two_commands_are_one_line_each() -> None:
+    assert all("\n" not in COMMANDS[name] for name in SET_UP)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """A copy of the files that git would hand out, in an empty folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=TOP,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout: there is no list of what belongs to it")
+    top = tmp_path / "fresh"
+    for name in listed.stdout.decode().split("\0"):
+        if name and (TOP / name).is_file():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(TOP / name, top / name)
+    return top
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """An environment in which pip finds every package installed already and asks no index."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages")),
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one as its opposite: "0" switches isolation off.
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "FLEXKIT_NESTED": "1",
+        **extra,
+    }
+
+
+def run(command: str, folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+def test_the_main_command_sets_up_and_reports(fresh: Path) -> None:
+    done = run(COMMANDS["run"], fresh)
+
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.endswith("reports/index.html")
+    assert (fresh / last).is_file()
+
+
+def test_the_test_command_sets_up_and_tests(fresh: Path) -> None:
+    """A few tests stand for all: the whole suite inside itself would not end."""
+    done = run(COMMANDS["test"], fresh, PYTEST_ADDOPTS="tests/test_window.py -p no:cacheprovider")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SET_UP])
+def test_the_other_commands_run_as_printed(name: str, tmp_path: Path) -> None:
+    bin_folder = str(Path(sys.executable).parent)
+    done = run(COMMANDS[name], tmp_path, PATH=bin_folder + os.pathsep + os.environ["PATH"])
+
+    assert done.returncode == 0, done.stderr
