@@ -372,3 +372,43 @@ TABLES: dict[str, Table] = {
         COVERAGE,
     )
 }
+
+TERMINAL_KINDS: tuple[str, ...] = (
+    "channel_closed",
+    "close_channel_requested",
+    "close_participant_requested",
+    "close_conversation_requested",
+    "complete_requested",
+    "conversation_closed",
+    "reservation_completed",
+    "reservation_wrapup",
+    "task_canceled",
+    "task_completed",
+    "task_deleted",
+    "task_wrapup",
+    "warning",
+    "workflow_timeout",
+)
+"""Kinds of signals that can complete an interaction, or show that it was completed (``is_terminal``).
+
+A Studio step is not among them: whether it can close anything is known only from its flow's definition.
+"""
+
+
+def key64(sid: str) -> pl.Expr:
+    """Column *sid* as an order-preserving signed 64-bit key: its first 16 hexadecimal digits; null without them."""
+    digits = pl.col(sid).str.slice(2, 16)
+    plain = pl.when(digits.str.contains("^[0-9a-fA-F]{16}$")).then(digits)
+    unsigned = plain.str.decode("hex").bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    return (unsigned ^ pl.lit(2**63, dtype=pl.UInt64)).reinterpret(signed=True)
+
+
+def signal_keys() -> list[pl.Expr]:
+    """The derived columns of `SIGNALS` that follow from its other columns alone (all but ``tkey``)."""
+    return [
+        pl.col("occurred_at").dt.epoch("us").alias("occurred_us"),
+        key64("interaction_sid").alias("ikey"),
+        key64("signal_id").alias("ekey"),
+        pl.col("kind").is_in(TERMINAL_KINDS).alias("is_terminal"),
+        pl.col("occurred_at").dt.date().alias("day"),
+    ]

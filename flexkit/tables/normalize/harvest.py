@@ -1,0 +1,97 @@
+"""What the normalizers of all kinds share: rows in, checked rows and rejects out."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flexkit.tables.ids import derive, digests, identity
+from flexkit.tables.normalize.checks import PROBLEM
+from flexkit.tables.normalize.decode import IS_OBJECT, fields, texts
+from flexkit.tables.redact import masked, scrub
+from flexkit.tables.schema import INSTANT, REJECTS, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flexkit.tables.redact import Redactor
+
+NOT_AN_OBJECT = "the record is not one JSON object: repair the file or export it again"
+
+WHERE = "record_origin"
+"""Column of file and line, or API path, of the record that a row came from; tables do not store it."""
+
+EVIDENCE = ("kind", "record", "seen_at", WHERE)
+
+
+@dataclass
+class Harvest:
+    """Rows of every table as the normalizers find them, and what did not fit."""
+
+    redactor: Redactor
+    now: dt.datetime
+    frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+
+    def read(
+        self, records: pl.DataFrame, table: str, wanted: Mapping[str, str], *, objects: bool = False
+    ) -> pl.DataFrame:
+        """*records* with a column of text for each field *wanted*; what is not a JSON object is rejected.
+
+        *objects* allows fields that are objects or arrays; they come as their JSON text.
+        """
+        decode = texts if objects else fields
+        rows = records.select(*EVIDENCE).hstack(decode(records["record"], wanted))
+        rows = rows.with_columns(horizon=self.horizon())
+        self.reject(table, rows.filter(~pl.col(IS_OBJECT)).with_columns(problem=pl.lit(NOT_AN_OBJECT)))
+        return rows.filter(pl.col(IS_OBJECT))
+
+    def horizon(self) -> pl.Expr:
+        """The latest instant to believe: a day after the record was read, or after now."""
+        return pl.max_horizontal(pl.col("seen_at"), pl.lit(self.now).cast(INSTANT)) + dt.timedelta(days=1)
+
+    def sift(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows without a problem; the others become rejects of *table*."""
+        self.reject(table, rows.filter(pl.col(PROBLEM).is_not_null()))
+        return rows.filter(pl.col(PROBLEM).is_null())
+
+    def reject(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep *rows* as rejects: masked record, reason, where they came from."""
+        if rows.is_empty():
+            return
+        shown = pl.Series("record", [masked(record) for record in rows["record"].fill_null("").to_list()])
+        rejects = rows.select(
+            pl.lit(table).alias("table"),
+            scrub(pl.col(PROBLEM)).alias("reason"),
+            scrub(pl.col(WHERE), limit=300).alias("source"),
+            "seen_at",
+            pl.col("record").alias("whole"),
+        ).with_columns(shown)
+        named = rejects.with_columns(
+            reject_id=digests(rejects.select(identity(["table", "reason", "whole"])).to_series(), prefix="RJ")
+        )
+        self.keep(REJECTS.name, named)
+
+    def keep(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep *rows* of *table*; missing columns are null, extra ones are dropped."""
+        if not rows.is_empty():
+            self._add(table, rows)
+
+    def keep_signals(self, rows: pl.DataFrame) -> None:
+        """Keep *rows* of signals with their derived columns.
+
+        They bring ``signal_id``, or ``identity``: the text from which it is made.
+        """
+        if rows.is_empty():
+            return
+        if "signal_id" not in rows.columns:
+            rows = rows.with_columns(signal_id=digests(rows["identity"], prefix="SG"))
+        self._add("signals", rows)
+        self.frames["signals"][-1] = derive(self.frames["signals"][-1])
+
+    def _add(self, table: str, rows: pl.DataFrame) -> None:
+        where = rows[WHERE] if WHERE in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
+        whole = TABLES[table].conform(rows.lazy()).collect().with_columns(where.alias(WHERE))
+        self.frames.setdefault(table, []).append(whole)
