@@ -1,0 +1,150 @@
+"""Which interaction a signal belongs to: identities seen in other signals, and alerts turned into signals.
+
+A record often names only a task, a channel or a conversation. Its interaction is looked up here, when
+the analysis runs, so that stored tables do not depend on the order in which evidence arrived.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flexkit.tables.schema import ALERTS, SIGNALS
+from flexkit.terms import Origin, SignalKind, Source
+
+ERROR_CODE = "80906"
+"""Twilio's warning "Interaction Not Open"."""
+
+_SID = "[0-9a-fA-F]{32}"
+LINKS = ("channel_sid", "conversation_sid", "task_sid")
+# Proxy has a resource called Interaction too (KI…); its sessions, participants and services are KC, KP, KS.
+_PROXY = rf"\bK[ICPS]{_SID}\b"
+
+
+def prepared(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """*signals* with every column of that table; what can be derived is derived where it is absent."""
+    SIGNALS.require(signals, "interaction_sid", "occurred_at", "source", "kind")
+    return SIGNALS.conform(signals).with_columns(
+        occurred_us=pl.coalesce("occurred_us", pl.col("occurred_at").dt.timestamp("us")),
+        evidence_sid=pl.coalesce("evidence_sid", "signal_id"),
+    )
+
+
+def identified(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """*signals* (as `prepared` gives them) with ``interaction_sid`` filled where another part tells it."""
+    orphans = signals.filter(pl.col("interaction_sid").is_null())
+    found = pl.defer(lambda: resolved(orphans.collect(), signals), schema=signals.collect_schema())
+    return pl.concat([signals.filter(pl.col("interaction_sid").is_not_null()), found])
+
+
+def resolved(orphans: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
+    """*orphans* with the interaction that their channel, conversation or task was seen with in *signals*.
+
+    An identity that was seen with two interactions tells nothing. Two steps are looked ahead: a task
+    whose channel is known only from a record that does not name the interaction either.
+    """
+    lost = orphans.filter(pl.col("interaction_sid").is_null())
+    if lost.is_empty():
+        return orphans
+    seen = _seen_with(signals, lost)
+    found = _owned(orphans, seen)
+    if found["interaction_sid"].null_count() == 0:
+        return found
+    # What shares a channel or a conversation with a lost record may lead on.
+    bridges = seen.filter(pl.col("interaction_sid").is_null())
+    return _owned(found, _owned(bridges, _seen_with(signals, bridges)))
+
+
+def _seen_with(signals: pl.LazyFrame, lost: pl.DataFrame) -> pl.DataFrame:
+    """The identities that stand together in a signal that names one of those of *lost*."""
+    columns = ("interaction_sid", *LINKS)
+    return pl.concat(
+        pl.collect_all(
+            signals.select(columns).join(lost.lazy().select(link).drop_nulls().unique(), on=link, how="semi").unique()
+            for link in LINKS
+            if lost[link].null_count() < lost.height
+        )
+        or [lost.select(columns).clear()]
+    ).unique()
+
+
+def _owned(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
+    """*rows* without an interaction take that of their channel, else conversation, else task."""
+    guesses = []
+    for link in LINKS:
+        guesses.append(f"_{link}")
+        owners = (
+            seen.drop_nulls(["interaction_sid", link])
+            .group_by(link)
+            .agg(owner=pl.col("interaction_sid").first(), owners=pl.col("interaction_sid").n_unique())
+            .filter(pl.col("owners") == 1)
+        )
+        rows = rows.join(
+            owners.select(link, pl.col("owner").alias(guesses[-1])), on=link, how="left", maintain_order="left"
+        )
+    return rows.with_columns(interaction_sid=pl.coalesce("interaction_sid", *guesses)).drop(guesses)
+
+
+def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.DataFrame:
+    """One warning signal per 80906 alert, whichever of the two frames holds it; adds ``origin``.
+
+    The copies of one alert in both frames become one row that keeps every identity that either names.
+    """
+    held = signals.filter(pl.col("kind") == SignalKind.WARNING).with_columns(origin=pl.lit(None, dtype=pl.String))
+    copies = pl.concat(pl.collect_all([held] if alerts is None else [alert_signals(alerts), held]))
+    # A warning that carries no id of its own is told apart by what it names and when.
+    unnamed = pl.concat_str("interaction_sid", *LINKS, "occurred_us", separator="/", ignore_nulls=True)
+    merged = (
+        copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
+        .group_by("evidence_sid", maintain_order=True)
+        .agg(pl.all().drop_nulls().first())
+        .select(copies.columns)
+    )
+    known = resolved(merged, signals.filter(pl.col("kind") != SignalKind.WARNING))
+    return known.with_columns(
+        origin=pl.when(pl.col("interaction_sid").is_not_null())
+        .then(pl.col("origin").fill_null(Origin.FLEX.value))
+        .otherwise(pl.col("origin").fill_null(Origin.UNDETERMINED.value))
+    )
+
+
+def alert_signals(alerts: pl.LazyFrame) -> pl.LazyFrame:
+    """The 80906 rows of *alerts* as warning signals, with the identities found in any of their fields."""
+    ALERTS.require(alerts, "alert_sid", "error_code")
+    rows = ALERTS.conform(alerts).filter(pl.col("error_code") == ERROR_CODE)
+    text = pl.concat_str("resource_sid", "service_sid", "request_path", "message", separator=" ", ignore_nulls=True)
+    named = {"interaction_sid": "KD", "channel_sid": "UO", "task_sid": "WT", "conversation_sid": "CH"}
+    rows = rows.with_columns(
+        *(
+            pl.coalesce(column, text.str.extract(rf"\b({prefix}{_SID})\b")).alias(column)
+            for column, prefix in named.items()
+        ),
+        _proxy=text.str.contains(_PROXY),
+    ).with_columns(
+        origin=pl.when(pl.col("origin").is_in([Origin.FLEX, Origin.PROXY]))
+        .then("origin")
+        .when("_proxy")
+        .then(pl.lit(Origin.PROXY.value))
+        .when(pl.any_horizontal(pl.col(list(named)).is_not_null()))
+        .then(pl.lit(Origin.FLEX.value)),
+        occurred_at=pl.coalesce("generated_at", "created_at", "received_at"),
+    )
+    constants = {
+        "kind": SignalKind.WARNING.value,
+        "source": Source.DEBUGGER.value,
+        "time_kind": "event",
+        "precision_us": 1_000_000,
+    }
+    as_signals = rows.select(
+        "origin",
+        "occurred_at",
+        *named,
+        evidence_sid=pl.col("alert_sid"),
+        signal_id=pl.col("alert_sid"),
+        occurred_us=pl.col("occurred_at").dt.timestamp("us"),
+        **{name: pl.lit(value) for name, value in constants.items()},
+    )
+    held = as_signals.collect_schema().names()
+    return as_signals.select(
+        *(pl.col(n) if n in held else pl.lit(None, dtype=t).alias(n) for n, t in SIGNALS.dtypes.items()),
+        "origin",
+    ).cast({"precision_us": pl.Int64})
