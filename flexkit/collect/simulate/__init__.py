@@ -1,0 +1,65 @@
+"""A labelled synthetic contact centre, written in Twilio's formats: what truly happens, and what is seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flexkit.collect.simulate.degrade import Degradation
+from flexkit.collect.simulate.evidence import Evidence, gather
+from flexkit.collect.simulate.labels import write_fixes, write_labels, write_truth
+from flexkit.collect.simulate.scenarios import scenario, scenario_names
+from flexkit.collect.simulate.server import Truth
+from flexkit.collect.simulate.world import LAST_DAY, World, build, warnings
+from flexkit.collect.simulate.write import write_evidence
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "LAST_DAY",
+    "Degradation",
+    "Evidence",
+    "Simulated",
+    "Truth",
+    "World",
+    "build",
+    "gather",
+    "scenario",
+    "scenario_names",
+    "simulate",
+    "warnings",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What `simulate` wrote: the files of evidence, and the world behind them (None for an empty one)."""
+
+    files: list[Path]
+    world: World | None
+
+
+def simulate(
+    out: Path, *, interactions: int, days: int, seed: int, scenario: str = "sample", level: int = 6
+) -> Simulated:
+    """Write a labelled contact centre below *out*.
+
+    ``evidence/`` holds what would be collected, in Twilio's formats; beside it stand ``labels.csv`` and
+    ``truth.json``, which no analysis reads, and ``fixes.toml`` and ``handlers.toml``. The same arguments
+    give the same bytes. *level* is gzip's.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = _scenario(scenario)
+    if chosen.is_empty:
+        return Simulated([], None)
+    world = build(interactions=interactions, days=days, seed=seed, name=scenario)
+    evidence = gather(world)
+    files = write_evidence(evidence, out / "evidence", level=level)
+    write_labels(evidence, out / "labels.csv")
+    write_truth(evidence, out / "truth.json")
+    write_fixes(world, out / "fixes.toml")
+    return Simulated(files, world)
+
+
+_scenario = scenario

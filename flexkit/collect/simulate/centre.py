@@ -99,6 +99,8 @@ class Centre:
     closed_reply: str
     alert_resources: tuple[float, ...]
     alert_style: str
+    task_feed: str
+    reservation_events: bool
     proxy_alerts_per_day: float
     other_alerts_per_day: float
 
@@ -158,6 +160,8 @@ def draw_centre(rng: np.random.Generator) -> Centre:
         closed_reply=str(rng.choice(["accepted", "rejected", "silent"])),
         alert_resources=around((0.72, 0.16, 0.08, 0.03, 0.01), 60),
         alert_style=str(rng.choice(["form", "plain", "json"])),
+        reservation_events=bool(rng.random() < 0.7),
+        task_feed=str(rng.choice(["rest", "stream"])),
         proxy_alerts_per_day=between(0.2, 3.0),
         other_alerts_per_day=between(2.0, 12.0),
     )

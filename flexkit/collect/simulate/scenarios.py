@@ -20,6 +20,8 @@ _WHOLE: Mapping[str, Any] = {
     "intent_logged": 1.0,
     "logged": frozenset(set(Role) - {Role.TIMER}),
     "alert_resources": (0.8, 0.2, 0.0, 0.0, 0.0),
+    "task_feed": "rest",
+    "reservation_events": True,
 }
 _CODE = (Role.END_BUTTON, Role.CUSTOMER_LEFT, Role.OWNER, Role.INACTIVITY)
 
@@ -58,6 +60,8 @@ _SAMPLE = Scenario(
         "logged": frozenset(set(Role) - {Role.TIMER, Role.AGENT}),
         "alert_resources": (0.78, 0.14, 0.05, 0.02, 0.01),
         "alert_style": "form",
+        "task_feed": "switch",
+        "reservation_events": False,
         "closed_reply": "accepted",
         "proxy_alerts_per_day": 0.8,
         "other_alerts_per_day": 3.0,

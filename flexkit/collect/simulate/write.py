@@ -1,0 +1,158 @@
+"""Evidence to files: each as its receiver, or Twilio's REST API, would have left it, gzipped, byte for byte the same."""
+
+from __future__ import annotations
+
+import gzip
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from flexkit.collect.simulate import formats, formats_alerts
+from flexkit.collect.simulate.centre import DAY, SECOND, Role
+from flexkit.collect.simulate.mechanisms import Feed
+from flexkit.collect.simulate.observe import Stream
+from flexkit.collect.simulate.server import Fate
+from flexkit.collect.simulate.sids import pick, tokens
+from flexkit.collect.simulate.template import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from flexkit.collect.simulate.evidence import Evidence
+
+_CHUNK = 50_000
+_PAGE = 1_000
+
+
+def write_evidence(evidence: Evidence, folder: Path, *, level: int = 6) -> list[Path]:
+    """Write every stream below *folder*; the files that have rows. *level* is gzip's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(folder / name, parts) for name, parts in _files(evidence)]
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        written = pool.map(lambda job: _write(job[0], job[1](), level=level), jobs)
+        return [path for path in written if path is not None]
+
+
+def _write(path: Path, parts: Iterator[str], *, level: int) -> Path | None:
+    first = next(parts, None)
+    if first is None:
+        path.unlink(missing_ok=True)
+        return None
+    # No file name and no time in the header: the same evidence gives the same bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", level, raw, mtime=0) as packed:
+        packed.write(first.encode())
+        for part in parts:
+            packed.write(part.encode())
+    return path
+
+
+def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    frames, ids, damage = evidence.frames, evidence.seen.identity, evidence.damage
+    style = evidence.seen.world.centre.alert_style
+    events, warned = frames[Stream.TASK_EVENTS], frames[Stream.ALERTS]
+    events = events.with_columns(is_first=pl.Series(evidence.seen.tasks.number[events["k"].to_numpy()] == 1))
+    listed = _unordered(events.filter("by_rest"))
+
+    def coarse(stream: Stream) -> bool:
+        return formats.whole_seconds(stream, damage.truncated)
+
+    def delivered() -> list[pl.DataFrame]:
+        """What one receiver captured of all webhooks: rows of time, interaction and record."""
+        heard, changed = frames[Stream.INTERACTIONS], frames[Stream.CONVERSATIONS]
+        called, told = callbacks(evidence, events), _tokened(warned, evidence)
+        exact = not coarse(Stream.CONVERSATIONS)
+        return [
+            _placed(heard, formats.interactions_webhooks(heard, ids)),
+            _placed(changed, formats.conversations_webhooks(changed, ids, fraction=exact)),
+            _placed(called, formats.task_callbacks(called, ids)),
+            _placed(told, formats_alerts.debugger_webhook(told, ids)),
+        ]
+
+    yield "webhooks.jsonl.gz", lambda: _lines(_unordered(pl.concat(delivered())), lambda part: part["record"])
+    yield (
+        "taskrouter-stream.jsonl.gz",
+        lambda: _lines(_unordered(events.filter("by_stream")), lambda part: formats.task_events_stream(part, ids)),
+    )
+    yield (
+        "taskrouter-events.json.gz",
+        lambda: _pages(listed, "events", lambda part: formats.task_events_rest(part, ids)),
+    )
+    yield (
+        "alerts.json.gz",
+        lambda: _pages(
+            warned.filter("by_rest"), "alerts", lambda part: formats_alerts.rest(part, ids, style=style)
+        ),
+    )
+    yield (
+        "error-stream.json.gz",
+        lambda: _array(warned.filter("by_stream"), lambda part: formats_alerts.error_stream(part, ids)),
+    )
+    yield (
+        "completion-log.jsonl.gz",
+        lambda: _lines(
+            frames[Stream.COMPLETION_LOG],
+            lambda part: formats.completion_log(part, fraction=not coarse(Stream.COMPLETION_LOG)),
+        ),
+    )
+    yield (
+        "studio-executions.json.gz",
+        lambda: _pages(frames[Stream.EXECUTIONS], "executions", lambda part: formats.executions(part, ids)),
+    )
+    yield (
+        "studio-steps.json.gz",
+        lambda: _pages(frames[Stream.STEPS], "steps", lambda part: formats.steps(part, ids)),
+    )
+
+
+def _lines(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
+    """JSON lines."""
+    for part in frame.iter_slices(_CHUNK):
+        if part.height:
+            yield "\n".join(render(part).to_list()) + "\n"
+
+
+def _array(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
+    """One JSON array."""
+    if frame.height:
+        yield "[" + ",\n".join(render(frame).to_list()) + "]\n"
+
+
+def _pages(frame: pl.DataFrame, key: str, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
+    """Pages of a REST list, one JSON object after the other on lines of their own."""
+    for number, part in enumerate(frame.iter_slices(_PAGE)):
+        if part.height:
+            meta = compact({"key": key, "page": number, "page_size": _PAGE, "next_page_url": None})
+            yield f'{{"meta":{meta},"{key}":[' + ",\n".join(render(part).to_list()) + "]}\n"
+
+
+def _placed(frame: pl.DataFrame, record: pl.Series) -> pl.DataFrame:
+    return frame.select("order_us", "i").with_columns(record=record)
+
+
+def _unordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Neither Event Streams nor an export keeps order: half a day's records come by interaction."""
+    return frame.sort(pl.col("order_us") // (DAY // 2), "i", "order_us", maintain_order=True)
+
+
+def _tokened(frame: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
+    return frame.with_columns(token=tokens(evidence.seen.world.seed, "debugger", frame.height))
+
+
+def callbacks(evidence: Evidence, events: pl.DataFrame) -> pl.DataFrame:
+    """Task events that the owner of terminal events received and acted upon, once for each delivery."""
+    world, ids = evidence.seen.world, evidence.seen.identity
+    attempts, fate = world.attempts, world.resolution.fate
+    acted = (attempts.role == Role.OWNER) & (attempts.feed == Feed.TASK_EVENT) & (fate != Fate.NOT_SENT)
+    which = np.flatnonzero(acted)
+    deliveries = pl.DataFrame(
+        {
+            "event_sid": pick(ids.trigger, which),
+            "received_us": attempts.sent[which] - SECOND // 20,
+            "token": tokens(world.seed, "callbacks", len(which)),
+        }
+    )
+    known = events.unique("event_sid", keep="first", maintain_order=True)
+    return deliveries.join(known, on="event_sid", how="inner", maintain_order="left").sort("received_us")
