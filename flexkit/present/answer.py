@@ -1,0 +1,97 @@
+"""What a notebook decided, as one value: shown as a bold sentence, read by reports as JSON."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from flexkit.terms import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RUN_MIME = "application/vnd.flexkit.run+json"
+"""What a report takes into run.json; it parses no page."""
+
+LABELS: dict[str, str] = {
+    Verdict.OK: "OK",
+    Verdict.BREACH: "Threshold breached",
+    Verdict.UNDECIDED: "Cannot tell",
+    Verdict.FAILED: "Failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number that a reader looks for first: its name, its text, and what it is out of."""
+
+    label: str
+    text: str
+    note: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON takes it."""
+        return {"label": self.label, "text": self.text, "note": self.note}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A verdict, the sentence that says it, what to do next, and its numbers with their denominators."""
+
+    verdict: Verdict
+    headline: str
+    action: str = ""
+    tiles: tuple[Tile, ...] = ()
+    metrics: Mapping[str, float | int | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it: numbers that are not finite become null."""
+        return {
+            "verdict": str(self.verdict),
+            "headline": self.headline,
+            "action": self.action,
+            "tiles": [tile.to_dict() for tile in self.tiles],
+            "metrics": {name: _finite(value) for name, value in self.metrics.items()},
+        }
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        return {RUN_MIME: self.to_dict(), "text/html": self._html(), "text/plain": self._text()}
+
+    def _html(self) -> str:
+        action = f"<p>{escape(self.action)}</p>" if self.action else ""
+        tiles = "".join(
+            f"<li>{escape(tile.label)}: <strong>{escape(tile.text)}</strong> {escape(tile.note)}</li>"
+            for tile in self.tiles
+        )
+        verdict = LABELS[self.verdict]
+        return f"<p><strong>{verdict}: {escape(self.headline)}</strong></p>{action}<ul>{tiles}</ul>"
+
+    def _text(self) -> str:
+        return f"{LABELS[self.verdict]}: {self.headline} {self.action}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What a notebook worked on: the window, the exact data, and what of each source was held."""
+
+    window: tuple[str, str]
+    data_version: str
+    coverage: tuple[Mapping[str, Any], ...]
+    sentence: str
+    newest: str = ""
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        fields = {
+            "window": {"start": self.window[0], "end": self.window[1]},
+            "data_version": self.data_version,
+            "coverage": [dict(row) for row in self.coverage],
+            "quality": self.sentence,
+            "newest": self.newest,
+        }
+        return {RUN_MIME: fields, "text/html": f"<p>{escape(self.sentence)}</p>", "text/plain": self.sentence}
+
+
+def _finite(value: float | int | None) -> float | int | None:
+    return value if value is not None and math.isfinite(value) else None

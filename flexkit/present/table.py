@@ -1,0 +1,115 @@
+"""A frame as a tidy table for people: formatted once, then written as HTML without a style of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from flexkit.present.words.numbers import NONE, duration, number, percent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT = 120
+"""Rows that a page shows of a longer table; it says how many it leaves out."""
+
+_RATE_ENDS = ("_rate", "_share", "completeness")
+_RATES = {"rate", "share", "dup_share", "expected", "lower", "upper", "lo", "hi", "value", "centre"}
+_WORDS = {"cause", "cause_label", "status", "missing", "verdict", "kind", "evidence_kind", "state"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text under headings, and which columns hold numbers."""
+
+    headings: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+    left_out: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {
+            "headings": list(self.headings),
+            "numeric": list(self.numeric),
+            "rows": [list(row) for row in self.rows],
+            "left_out": self.left_out,
+        }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Table:
+        """The table that `to_dict` wrote."""
+        return cls(
+            tuple(fields["headings"]),
+            tuple(fields["numeric"]),
+            tuple(tuple(row) for row in fields["rows"]),
+            fields["left_out"],
+        )
+
+    def to_html(self, *, caption: str) -> str:
+        """A ``<table>`` with row and column headings; everything in it is escaped."""
+        numbers = " ".join(f"n{at}" for at, is_number in enumerate(self.numeric, start=1) if is_number)
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
+        # End tags of rows and cells are optional in HTML; leaving them out halves a long table.
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in self.rows)
+        more = f"<p>and {self.left_out:,} more rows</p>" if self.left_out else ""
+        return (
+            f'<table class="{numbers}"><caption>{escape(caption)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html(caption="")
+
+
+def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
+    """The first *limit* rows of *frame*, formatted by the names and types of its columns.
+
+    Columns named as rates or shares are shown in percent, instants in UTC to the minute, seconds as
+    durations, nulls as a dash.
+    """
+    shown = frame.lazy().collect() if isinstance(frame, pl.LazyFrame) else frame
+    head = shown.head(limit)
+    columns = [[_format(name, head.schema[name])(value) for value in head[name]] for name in head.columns]
+    return Table(
+        headings=tuple(_heading(name, dtype) for name, dtype in head.schema.items()),
+        numeric=tuple(dtype.is_numeric() for dtype in head.schema.values()),
+        rows=tuple(zip(*columns, strict=True)),
+        left_out=max(shown.height - limit, 0),
+    )
+
+
+def _heading(name: str, dtype: pl.DataType) -> str:
+    words = name.removesuffix("_seconds").replace("_", " ")
+    zone = getattr(dtype, "time_zone", None)
+    return f"{words} ({zone})" if zone else words
+
+
+def _format(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
+    if name.endswith("_seconds"):
+        return _or_none(duration)
+    if dtype.is_float():
+        return _or_none(percent if name in _RATES or name.endswith(_RATE_ENDS) else number)
+    if dtype.is_integer():
+        return _or_none(lambda value: f"{value:,}")
+    if name in _WORDS:
+        return _or_none(lambda value: str(value).replace("_", " "))
+    return _or_none(_plain)
+
+
+def _or_none(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: NONE if value is None else write(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dt.datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, pl.Series | list | tuple):
+        return ", ".join(map(_plain, value)) or NONE
+    return str(value)

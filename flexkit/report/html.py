@@ -1,0 +1,267 @@
+"""Render an executed notebook as one self-contained page: nbconvert for the cells, a template for the rest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flexkit.present.answer import LABELS, RUN_MIME
+from flexkit.present.figure import FIGURE_MIME, LAB_MIME
+from flexkit.present.lean import without_grammar
+from flexkit.present.table import Table
+from flexkit.report import drawing
+from flexkit.report import record as records
+from flexkit.terms import Cause
+
+with without_grammar():
+    from nbconvert.exporters import HTMLExporter
+    from nbformat.v4 import new_notebook
+
+if TYPE_CHECKING:
+    from flexkit.report.drawing import Drawings
+    from flexkit.report.record import Record
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_SETUP = {"load", "answer"}
+"""Cells whose code stands at the end of the page, because their output stands at its head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One question of a page: its heading and what stands under it."""
+
+    id: str
+    title: str
+    body: str
+
+
+def page(executed: Any, record: Record, before: Record | None, drawings: Drawings) -> str:
+    """The page of an executed notebook."""
+    figures = _Figures(drawings)
+    exporter = _exporter(figures)
+    lead, parts, setup = _split(executed.cells)
+    sections = [Section(id_, title, _export(exporter, executed, cells)) for id_, title, cells in parts]
+    code = "".join(_folded_code(cell, summary="") for cell in setup)
+    vega, vega_hash = drawing.bundle() if figures.used else ("", "")
+    rendered = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            run=record,
+            lead=_export(exporter, executed, lead),
+            sections=sections,
+            setup=code,
+            since=records.changes(record, before),
+            charts=bool(figures.used),
+            vega=vega,
+            script=_asset("page.js"),
+            policy=policy(*([drawing.policy_hash(_asset("page.js")), vega_hash] if figures.used else [])),
+            home="../../index.html",
+        )
+    )
+    return figures.put_into(rendered)
+
+
+def failure(record: Record, last_good: Record | None) -> str:
+    """The page of a run that failed: where and why, and nothing else."""
+    link = {**last_good, "href": f"../{last_good['run'].split('/')[1]}/report.html"} if last_good else None
+    template = environment().get_template("failure.html.j2")
+    page: str = template.render(run=record, last_good=link, policy=policy(), home="../../index.html")
+    return page
+
+
+def moved_up(rendered: str) -> str:
+    """A run's page as its copy one folder higher: only its links to neighbours differ."""
+    return re.sub(r'href="\.\./', 'href="', rendered)
+
+
+def policy(*scripts: str) -> str:
+    """What a page may do: run exactly our scripts, use our style, show its own images. Nothing is loaded."""
+    allowed = " ".join(scripts) or "'none'"
+    style = drawing.policy_hash(style_sheet())
+    own = f"script-src {allowed}; style-src {style}; img-src data:"
+    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def style_sheet() -> str:
+    """The page's style, with the dark counterpart of every colour that charts use."""
+    from flexkit.present.charts import theme
+
+    plain = theme.CAUSE_COLOURS[Cause.UNDETERMINED]
+    dark = "".join(
+        f'.plot [fill="{light}"]{{fill:{shown}}}.plot [stroke="{light}"]{{stroke:{shown}}}'
+        for light, shown in theme.DARK.items()
+    )
+    return (
+        f"{_asset('style.css')}@media screen and (prefers-color-scheme:dark){{{dark}}}"
+        f'.plot [fill="{plain}"]{{fill:url(#hatch)}}'
+    )
+
+
+def chart_of(output: Any) -> dict[str, Any] | None:
+    """The chart of an output that `flexkit.figure` made; None for any other output."""
+    bundle = output.get("data", {})
+    return bundle[LAB_MIME] if FIGURE_MIME in bundle and LAB_MIME in bundle else None
+
+
+class _Figures:
+    """The figures of one page: placeholders while the page is put together, drawings at its end.
+
+    nbconvert sends what it makes through an HTML parser, which neither knows SVG nor needs to read a
+    megabyte of it. A placeholder carries a random text that no notebook can guess.
+    """
+
+    def __init__(self, drawings: Drawings) -> None:
+        self._drawings = drawings
+        self._token = secrets.token_hex(16)
+        self.used: list[str] = []
+
+    def own_output(self, output: Any) -> str:
+        """The placeholder of a figure, or a space for output that the page shows elsewhere; "" for all else."""
+        bundle = output.get("data", {})
+        if output.get("metadata", {}).get("flexkit", {}).get("below") or RUN_MIME in bundle:
+            return " "
+        if (spec := chart_of(output)) is None:
+            return ""
+        self.used.append(self._html(spec, bundle[FIGURE_MIME]))
+        return f"<p>{self._token}-{len(self.used) - 1}</p>"
+
+    def put_into(self, rendered: str) -> str:
+        """*rendered* with every placeholder replaced by its figure."""
+        return re.sub(rf"<p>{self._token}-(\d+)</p>", lambda found: self.used[int(found[1])], rendered)
+
+    def _html(self, spec: dict[str, Any], words: dict[str, Any]) -> str:
+        title, subtitle = drawing.title_of(spec)
+        svg = self._drawings.svg(spec)
+        drawn = re.search(r'viewBox="0 0 ([\d.]+)', svg)
+        return str(
+            environment()
+            .get_template("figure.html.j2")
+            .render(
+                title=title,
+                subtitle=subtitle,
+                alt=words["alt"],
+                caption=words["caption"],
+                table=Table.from_dict(words["table"]).to_html(caption=words["alt"]),
+                svg=svg,
+                spec=drawing.packed(drawing.for_page(spec)),
+                width=_width(spec),
+                drawn=drawn[1] if drawn else "0",
+            )
+        )
+
+
+def _width(spec: dict[str, Any]) -> int:
+    """The width that the widest view of *spec* asks for."""
+    own = spec.get("width")
+    inner = [_width(part) for key in ("vconcat", "hconcat", "layer") for part in spec.get(key, [])]
+    return max([own if isinstance(own, int) else 0, *inner])
+
+
+def _split(cells: list[Any]) -> tuple[list[Any], list[tuple[str, str, list[Any]]], list[Any]]:
+    """The cells of the lead, of each section (id, title, cells), and those whose code stands at the end."""
+    lead: list[Any] = []
+    sections: list[tuple[str, str, list[Any]]] = []
+    setup: list[Any] = []
+    for cell in cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and (cell.get("id") in _SETUP or {"parameters", "injected-parameters"} & set(tags)):
+            setup.append(cell)
+            continue
+        heading = re.match(r"(#{1,2})[ \t]+(.+?)\s*(?:\n|$)", cell.source) if cell.cell_type == "markdown" else None
+        if heading and heading[1] == "##":
+            sections.append((f"s{len(sections) + 1}", heading[2], []))
+        rest = {**cell, "source": cell.source[heading.end() :]} if heading else cell
+        (sections[-1][2] if sections else lead).append(rest)
+    return lead, sections, setup
+
+
+def _export(exporter: Any, executed: Any, cells: list[Any]) -> str:
+    if not cells:
+        return ""
+    notebook = new_notebook(cells=cells, metadata=executed.metadata)  # type: ignore[no-untyped-call]
+    body, _ = exporter.from_notebook_node(notebook)
+    return str(body)
+
+
+def _exporter(figures: _Figures) -> Any:
+    exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
+        template_name="cells",
+        extra_template_basedirs=[str(_TEMPLATES)],
+        exclude_anchor_links=True,
+        require_js_url="",
+        mathjax_url="",
+        mermaid_js_url="",
+        # 270 kB of JupyterLab's style that no page of ours uses.
+        default_preprocessors=[],
+    )
+    exporter.register_filter("harmless", _harmless)
+    exporter.register_filter("own_output", figures.own_output)
+    exporter.register_filter("folded_code", _folded_code)
+    return exporter
+
+
+# What words and foreign output may consist of. No id and no class: they could pose as parts of the page.
+_TAGS = {
+    "a", "abbr", "b", "blockquote", "br", "caption", "code", "dd", "del", "details", "div", "dl", "dt", "em", "h3",
+    "h4", "h5", "h6", "hr", "i", "kbd", "li", "ol", "p", "pre", "small", "span", "strong", "sub", "summary", "sup",
+    "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_ALLOWED = {
+    "a": ["href", "title"],
+    "th": ["scope", "colspan", "rowspan"],
+    "td": ["colspan", "rowspan"],
+    "ol": ["start"],
+}
+_CODE_BLOCKS = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE)
+
+
+def _harmless(html: str) -> str:
+    """*html* with harmless elements only; what scripts and styles hold is dropped, other text is kept."""
+    import bleach  # type: ignore[import-untyped]
+
+    cleaned: str = bleach.clean(
+        _CODE_BLOCKS.sub("", html), tags=_TAGS, attributes=_ALLOWED, protocols={"https", "http", "mailto"}, strip=True
+    )
+    return cleaned
+
+
+def _folded_code(cell: Any, *, summary: str = "Code") -> str:
+    """A cell's code, highlighted, folded away under *summary* (open where that is empty)."""
+    from pygments import highlight  # type: ignore[import-untyped]
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+    from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
+
+    if not cell.source.strip():
+        return ""
+    code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
+    block = f'<pre tabindex="0"><code>{code}</code></pre>'
+    return f'<details class="code"><summary>{summary}</summary>{block}</details>' if summary else block
+
+
+@cache
+def environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["when"] = _when
+    environment.globals.update(labels=LABELS, style=style_sheet())
+    return environment
+
+
+def _when(instant: str) -> str:
+    moment = dt.datetime.fromisoformat(instant)
+    return f"{moment.day} {moment:%b %Y}" + (f", {moment:%H:%M}" if moment.hour or moment.minute else "")
+
+
+@cache
+def _asset(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")

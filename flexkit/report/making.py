@@ -1,0 +1,149 @@
+"""Make one report: execute, keep the notebook, render, write aside, publish; what fails leaves a failure page."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flexkit.errors import FlexkitError, ReportError
+from flexkit.report import html
+from flexkit.report import record as records
+from flexkit.report.folder import RECORD
+from flexkit.report.kernel import CellFailed, execute
+from flexkit.terms import Verdict
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flexkit.report.drawing import Drawings
+    from flexkit.report.folder import Folder
+    from flexkit.report.notebook import Notebook, Value
+    from flexkit.report.record import Record
+    from flexkit.report.scrub import Scrubber
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One report to make: everything that is decided before its kernel starts."""
+
+    notebook: Notebook
+    parameters: dict[str, Value]
+    started: dt.datetime
+    data: Path
+    timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes reports into one place; jobs may run side by side."""
+
+    place: Folder
+    scrubber: Scrubber
+    drawings: Drawings
+    progress: Callable[[str], None]
+
+    def make(self, job: Job) -> tuple[Record, str]:
+        """The record of *job* and the path of its page; "" where not even a failure page could be written."""
+        name = job.notebook.name
+        self.progress(f"{name}: running")
+        stamp = f"{job.started:%Y%m%dT%H%M%SZ}"
+        try:
+            with self.place.lock(name, wait=0):
+                earlier = self.place.runs(name)
+                record, path = self._make(job, self._base(job, _free(stamp, name, earlier)), earlier)
+        except ReportError as error:
+            reason = self.scrubber.sentence(str(error))
+            record, path = records.failed(self._base(job, stamp), cell="none", reason=reason), ""
+        self.progress(records.line(record))
+        return record, path
+
+    def _base(self, job: Job, stamp: str) -> Record:
+        effective = {one.name: one.default for one in job.notebook.parameters.values()} | job.parameters
+        return records.started(job.notebook.name, job.notebook.title, stamp, job.started, self.scrubber.tree(effective))
+
+    def _make(self, job: Job, base: Record, earlier: list[Record]) -> tuple[Record, str]:
+        name, stamp = base["run"].split("/")
+        good = next((run for run in earlier if run["verdict"] != Verdict.FAILED), None)
+        began = time.monotonic()
+        aside = self.place.aside(name, stamp)
+        try:
+            try:
+                record, page = self._report(job, base, good, aside, began)
+            except CellFailed as error:
+                record = records.failed(base, cell=error.cell, reason=self.scrubber.sentence(error.reason))
+                record["seconds"] = round(time.monotonic() - began, 2)
+                page = html.failure(record, good)
+                (aside / "notebook.ipynb").unlink(missing_ok=True)
+            _write(aside / "report.html", page)
+            _write(aside / RECORD, records.write(record))
+            path = self.place.publish(aside, name, stamp)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        self.place.write(f"{name}/latest.html", html.moved_up(page))
+        return record, f"{path}/report.html"
+
+    def _report(self, job: Job, base: Record, good: Record | None, aside: Path, began: float) -> tuple[Record, str]:
+        executed = execute(
+            job.notebook,
+            job.parameters,
+            data=job.data,
+            folder=aside,
+            timeout=job.timeout,
+            on_cell=self._draw,
+        )
+        try:
+            said = self.scrubber.tree(records.said_by(executed))
+            spent = round(time.monotonic() - began, 2)
+            record = records.compared({**base, **said, "seconds": spent}, good)
+            _keep_notebook(executed, aside / "notebook.ipynb", self.scrubber)
+            return record, html.page(executed, record, good, self.drawings)
+        except FlexkitError:
+            raise
+        except Exception as error:
+            raise CellFailed("none: the page could not be rendered", f"{type(error).__name__}: {error}") from error
+
+    def _draw(self, cell: Any) -> None:
+        """Begin to draw a cell's figures while the next cell runs."""
+        for output in cell.get("outputs", []):
+            if spec := html.chart_of(output):
+                self.drawings.start(spec)
+
+
+def _keep_notebook(executed: Any, path: Path, scrubber: Scrubber) -> None:
+    """Keep the executed notebook: no path of this machine, no secret, signed so that JupyterLab trusts it."""
+    import sqlite3
+    from contextlib import suppress
+
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
+    held = executed.metadata.get("papermill", {})
+    kept = {name: held[name] for name in ("parameters", "version", "start_time", "end_time") if name in held}
+    executed.metadata["papermill"] = kept
+    for cell in executed.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    clean: Any = nbformat.from_dict(scrubber.tree(executed))  # type: ignore[no-untyped-call]
+    _write(path, nbformat.writes(clean))  # type: ignore[no-untyped-call]
+    # A home that cannot be written costs the signature: charts are drawn in untrusted notebooks too.
+    with suppress(OSError, sqlite3.Error):
+        NotebookNotary().sign(clean)  # type: ignore[no-untyped-call]
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        msg = f"Cannot write {path.name}: {error.strerror}. Make room, or name another folder with --out."
+        raise ReportError(msg) from None
+
+
+def _free(stamp: str, name: str, earlier: list[Record]) -> str:
+    """*stamp*, numbered where a run of the same second has it."""
+    taken = {run["run"] for run in earlier}
+    tries = [stamp, *(f"{stamp}-{number}" for number in range(2, 1000))]
+    return next(one for one in tries if f"{name}/{one}" not in taken)

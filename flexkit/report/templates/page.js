@@ -1,0 +1,87 @@
+"use strict";
+// Makes the drawings of this page interactive: tooltips, selection in legends, zoom on time.
+// Without JavaScript, or where anything here fails, the drawings stay as they are.
+(() => {
+  const figures = [...document.querySelectorAll("[data-chart]")];
+  if (!figures.length || !("DecompressionStream" in window)) return;
+
+  const unpack = async (text) => {
+    const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+
+  let loading;
+  const load = () => (loading ??= unpack(document.getElementById("vega").textContent).then((code) => {
+    const script = document.createElement("script");
+    script.textContent = code;
+    document.head.append(script);
+  }));
+
+  // Text only: what a tooltip shows can never become markup.
+  let tip;
+  const tooltip = (_, event, __, value) => {
+    tip?.remove();
+    if (value === null || value === undefined || value === "") return;
+    tip = document.createElement("div");
+    tip.className = "tip";
+    tip.setAttribute("aria-hidden", "true");
+    for (const [name, text] of typeof value === "object" ? Object.entries(value) : [["", value]])
+      for (const part of [name, text]) {
+        const span = document.createElement("span");
+        span.textContent = String(part);
+        tip.append(span);
+      }
+    document.body.append(tip);
+    const box = tip.getBoundingClientRect();
+    tip.style.left = Math.max(8, Math.min(event.clientX + 14, innerWidth - box.width - 8)) + "px";
+    tip.style.top = (event.clientY + 18 + box.height > innerHeight ? event.clientY - box.height - 12 : event.clientY + 18) + "px";
+  };
+
+  // Every view that is as wide as a chart was drawn becomes narrower by what the page lacks.
+  const fit = (part, from, by) => {
+    if (Array.isArray(part)) part.forEach((inner) => fit(inner, from, by));
+    else if (part && typeof part === "object") {
+      if (part.width === from) part.width = Math.max(160, from + by);
+      for (const key of ["layer", "vconcat", "spec"]) fit(part[key], from, by);
+    }
+  };
+
+  const drawn = new WeakMap();
+  const draw = async (figure) => {
+    const room = figure.clientWidth;
+    if (drawn.get(figure) === room) return;
+    drawn.set(figure, room);
+    await load();
+    const spec = JSON.parse(await unpack(figure.dataset.chart));
+    fit(spec, Number(figure.dataset.width), Math.min(0, room - Number(figure.dataset.drawn)));
+    const live = document.createElement("div");
+    live.className = "live";
+    live.hidden = true;
+    figure.append(live);
+    const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", tooltip };
+    try {
+      await vegaEmbed(live, spec, options);
+      live.querySelector("svg")?.setAttribute("aria-hidden", "true");
+      figure.querySelectorAll(".drawing, .live:not(:last-child)").forEach((old) => old.remove());
+      live.hidden = false;
+      figure.dataset.state = "live";
+    } catch (error) {
+      live.remove();
+      figure.dataset.state = "static";
+      console.error(error);
+    }
+  };
+
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
+  }, { rootMargin: "600px" });
+  const start = () => figures.forEach((figure) => seen.observe(figure));
+  "requestIdleCallback" in window ? requestIdleCallback(start, { timeout: 400 }) : setTimeout(start, 50);
+
+  let pause;
+  addEventListener("resize", () => {
+    clearTimeout(pause);
+    pause = setTimeout(() => figures.filter((figure) => figure.dataset.state === "live").forEach(draw), 200);
+  });
+  addEventListener("scroll", () => tip?.remove(), { passive: true });
+})();
