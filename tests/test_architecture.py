@@ -25,9 +25,9 @@ MAY_IMPORT = {
 COMMON = {"errors", "terms", "window", "settings"}
 
 ONLY_IN = {
-    "twilio": {"collect/transport.py"},
+    "twilio": {"collect/transport.py", "collect/signature.py"},
     "aiohttp": {"collect/transport.py", "collect/pace.py"},
-    "deltalake": {"tables/store.py"},
+    "deltalake": {"tables/store"},
     "papermill": {"report"},
     "nbconvert": {"report"},
 }

@@ -43,7 +43,7 @@ _IDENTIFYING: Mapping[str, tuple[str, ...]] = {
     "steps": ("execution_sid", "flow_sid", "name", "transitioned_from", "transitioned_to", "created_at"),
 }
 
-_EARLIEST = ("created_at", "received_at", "changed_at", "generated_at")
+_LEAST = ("created_at", "received_at", "changed_at", "generated_at", "precision_us", "found")
 
 _LATEST: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "interactions": ("seen_at", ("found",)),
@@ -77,6 +77,8 @@ def merged(table: Table, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
         joined = joined.with_columns(pl.col("origins").list.first().alias(WHERE))
     if table.name == "signals":
         joined = derive(joined)
+    if "day" in frame.columns and table.time is not None:
+        joined = joined.with_columns(day=pl.col(table.time).dt.date())
     return pl.concat([frame.filter(~repeated), joined.select(frame.columns)]), conflicts
 
 
@@ -88,24 +90,22 @@ def _kept(table: str, name: str, dtype: object) -> pl.Expr:
         text = column.list.join(",") if isinstance(dtype, pl.List) else column.cast(pl.String)
         known = column.is_not_null()
         return column.filter(known).sort_by(pl.col(by).filter(known), text.filter(known), nulls_last=False).last()
-    if isinstance(dtype, pl.List):
-        return pl.when(column.is_not_null().any()).then(column.explode().drop_nulls().unique().sort().implode())
     if name == "occurred_at":
         # The finest resolution first: a row of task_events tells it by its fraction.
         coarse = pl.col("precision_us") if table == "signals" else column.dt.microsecond() == 0
         return column.sort_by(coarse, column, nulls_last=True).first()
-    if name == "precision_us":
-        return column.min()
-    if name in _EARLIEST:
-        return column.min()
-    if name == "found":
-        return column.min()
-    if name == "origin":
-        return column.replace({Origin.UNDETERMINED.value: None}).max().fill_null(Origin.UNDETERMINED.value)
-    if name == "assignment_status":
+    if isinstance(dtype, pl.List):
+        rule: pl.Expr = pl.when(column.is_not_null().any()).then(column.explode().drop_nulls().unique().sort().implode())
+    elif name in _LEAST:
+        rule = column.min()
+    elif name == "origin":
+        rule = column.replace({Origin.UNDETERMINED.value: None}).max().fill_null(Origin.UNDETERMINED.value)
+    elif name == "assignment_status":
         rank = column.replace_strict(_ASSIGNMENT, list(range(len(_ASSIGNMENT))), default=-1, return_dtype=pl.Int8)
-        return column.sort_by(rank, column, nulls_last=False).last()
-    return column.max()
+        rule = column.sort_by(rank, column, nulls_last=False).last()
+    else:
+        rule = column.max()
+    return rule
 
 
 def _clash(name: str, dtype: object) -> pl.Expr:

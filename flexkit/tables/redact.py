@@ -23,7 +23,7 @@ TEXT_LIMIT = 500
 
 _ESCAPES = r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?"
 _CONTROLS = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-_SECRET_NAMES = (  # noqa: S105 - names of secrets, not a secret
+_NAMES_OF_CREDENTIALS = (
     r"(?:access_?|auth_?|refresh_?|id_?|session_?)?token|(?:client_?|api_?)?secret|api[_-]?key|password|passwd|pwd|"
     r"authorization|x-twilio-signature|signature|set-cookie|cookie|credential"
 )
@@ -37,7 +37,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (r"(?i)\b([a-z][a-z0-9+.-]{1,9}://)(?:[^/\s@\"'<>]*@)?([^\s?#\"'<>]*)(?:[?#][^\s\"'<>]*)?", "${1}${2}"),
     (r"(?i)\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", "$1 [secret]"),
     (r"\beyJ[\w-]{8,}\.[\w-]+\.?[\w-]*", "[secret]"),
-    (rf"(?i)\b({_SECRET_NAMES})(\"?'?\s*(?:=|:|%3D|%3A)\s*\"?'?)[^\s&\"',;]+", "$1$2[secret]"),
+    (rf"(?i)\b({_NAMES_OF_CREDENTIALS})(\"?'?\s*(?:=|:|%3D|%3A)\s*\"?'?)[^\s&\"',;]+", "$1$2[secret]"),
     (r"\bAKIA[0-9A-Z]{16}\b|\bxox[a-z]-[\w-]+|\bgh[pousr]_\w{20,}|\bsk_(?:live|test)_\w+", "[secret]"),
     # 32 hexadecimal digits without a SID's two letters are an auth token or a key.
     (r"\b[0-9a-fA-F]{32}\b|\b[0-9a-fA-F]{40}\b|\b[0-9a-fA-F]{64}\b", "[secret]"),

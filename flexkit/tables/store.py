@@ -1,0 +1,283 @@
+"""The data folder: Delta tables, what the user declared about them, and the version that names them exactly."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from flexkit.errors import StoreError, UsageError
+from flexkit.tables.declared import read_fixes, read_handlers
+from flexkit.tables.redact import Redactor
+from flexkit.tables.schema import TABLES
+from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder, explained
+from flexkit.window import Window, parse_instant, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+FORMAT = 1
+"""Version of the folder's layout; a store of another version is refused with a sentence."""
+
+_META = "meta.json"
+_KEY = "pseudonym.key"
+_DATED = (("signals", "occurred_at"), ("alerts", "generated_at"), ("task_events", "occurred_at"))
+_NEVER = "n"
+
+
+class Result(Protocol):
+    """How a result table is computed from a store, and the instant that dates its rows."""
+
+    @property
+    def compute(self) -> Callable[[Any], pl.LazyFrame]: ...
+    @property
+    def time(self) -> str: ...
+
+
+class Store:
+    """What is held of an account's evidence. Reading never writes; missing tables are empty.
+
+    *results* adds tables that are computed (`flexkit.analyse.results`); *version* reads the store as a
+    run saw it (``store.version``). Raises `StoreError` where the folder is no store of this format.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        results: Mapping[str, Result] | None = None,
+        version: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._results = dict(results or {})
+        self._check_format()
+        self._pinned = None if version is None else self._parsed(version)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, version={self.version!r})"
+
+    # Reading ------------------------------------------------------------------------------------------
+
+    def table(self, name: str, window: Window | None = None) -> pl.LazyFrame:
+        """A stored table or result by name, lazily; only rows of *window* where one is given.
+
+        A row without a time (a participant, a tombstone) is in every window; a row of ``coverage`` is
+        in each window that it overlaps. Raises `UsageError` for an unknown name.
+        """
+        if (result := self._results.get(name)) is not None:
+            frame = result.compute(self)
+            return frame if window is None else frame.filter(_inside(result.time, window))
+        if name not in TABLES:
+            names = ", ".join([*TABLES, *self._results])
+            msg = f"There is no table {name!r}. The store has: {names}."
+            raise UsageError(msg)
+        table = TABLES[name]
+        rows = self._folder(name).scan()
+        if window is not None:
+            if "day" in rows.collect_schema():
+                last = (window.end - dt.timedelta(microseconds=1)).date()
+                rows = rows.filter(pl.col("day").is_between(window.start.date(), last))
+            rows = rows.filter(_overlaps(window) if name == "coverage" else _of(table.time, window))
+        return table.conform(rows)
+
+    def coverage(self) -> pl.LazyFrame:
+        """Which windows of which source are held (the ``coverage`` table)."""
+        return self.table("coverage")
+
+    def window(self, since: str = "", until: str = "", *, default: str = "28d") -> Window:
+        """The window from *since* to *until* (instants, dates or spans such as ``7d`` before the end).
+
+        Without *until* it ends with the newest event held; without *since* it is *default* long.
+        """
+        newest = self.newest()
+        now = dt.datetime.now(dt.UTC)
+        end = parse_instant(until, now=now) if until else (newest or now) + dt.timedelta(microseconds=1)
+        return Window(parse_instant(since or default, now=end), end)
+
+    def newest(self) -> dt.datetime | None:
+        """The time of the newest event held, or nothing in an empty store."""
+        held = [self.table(name).select(pl.col(column).max()) for name, column in _DATED]
+        found = [frame.item() for frame in pl.collect_all(held)]
+        return max((instant for instant in found if instant is not None), default=None)
+
+    def fixes(self, path: str | os.PathLike[str] | None = None) -> pl.DataFrame:
+        """The fixes that the user declared in ``fixes.toml`` (or in the file at *path*), by time."""
+        return read_fixes(self.path / "fixes.toml" if path is None else Path(path))
+
+    def handlers(self) -> pl.DataFrame:
+        """The user's names for her automations, from ``handlers.toml`` (see `flexkit.tables.declared`)."""
+        return read_handlers(self.path / "handlers.toml", self._redactor_if_any())
+
+    # Versions -----------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> str:
+        """The exact state of all tables in a short text: the same text, the same rows."""
+        numbers = self._pinned or {name: self._version_of(name) for name in TABLES}
+        shown = (_NEVER if numbers.get(name) is None else str(numbers[name]) for name in TABLES)
+        return f"{FORMAT}:{'.'.join(shown)}"
+
+    def at(self, version: str) -> Store:
+        """This store as it was at *version*; replaced files are kept for thirty days."""
+        return Store(self.path, results=self._results, version=version)
+
+    def _version_of(self, name: str) -> int | None:
+        held = DeltaFolder(self._uri(name), TABLES[name]).opened()
+        return None if held is None else held.version()
+
+    def _parsed(self, version: str) -> dict[str, int | None]:
+        layout, _, numbers = version.partition(":")
+        parts = numbers.split(".")
+        whole = layout == str(FORMAT) and 0 < len(parts) <= len(TABLES)
+        if not whole or not all(part == _NEVER or part.isdecimal() for part in parts):
+            msg = f"{version!r} is no data version of this store. Take it from 'data_version' in a run.json."
+            raise UsageError(msg)
+        pinned = {name: None if part == _NEVER else int(part) for name, part in zip(TABLES, parts, strict=False)}
+        for name, number in pinned.items():
+            latest = self._version_of(name)
+            if number is not None and (latest is None or number > latest):
+                msg = f"This store has no version {version!r}: its {name} are at {latest}. Is it another folder's?"
+                raise UsageError(msg)
+        return pinned
+
+    # Writing ------------------------------------------------------------------------------------------
+
+    def add(self, tables: Mapping[str, pl.DataFrame]) -> dict[str, Added]:
+        """Store *tables* (name to frame, as `normalize` gives them): what is held already changes nothing.
+
+        Safe against a second writer and against being killed: each table gains all of its rows or none,
+        and adding again completes the rest. Contradicting copies are added to ``rejects``.
+        Raises `StoreError`; the table that failed is unchanged.
+        """
+        if self._pinned is not None:
+            msg = "An earlier version of the store can only be read."
+            raise StoreError(msg)
+        self._prepare()
+        added: dict[str, Added] = {}
+        conflicts: list[pl.DataFrame] = []
+        for name in sorted(set(tables) - {"rejects"}, key=list(TABLES).index):
+            added[name], found = self._folder(name).add(tables[name])
+            conflicts.append(found)
+        rejects = pl.concat([*([tables["rejects"]] if "rejects" in tables else []), *conflicts], how="diagonal")
+        if not rejects.is_empty():
+            now = dt.datetime.now(dt.UTC)
+            rejects = rejects.with_columns(pl.col("seen_at").fill_null(now)).unique("reject_id", maintain_order=True)
+            added["rejects"], _ = self._folder("rejects").add(rejects)
+        elif "rejects" in tables:
+            added["rejects"] = Added(0, 0)
+        return added
+
+    def compact(self, names: Sequence[str] = tuple(TABLES)) -> int:
+        """Write partitions of many small files as one sorted file each; how many partitions that were."""
+        return sum(self._folder(name).compact() for name in names)
+
+    def redactor(self, key: str | None = None) -> Redactor:
+        """The redactor of this store: with *key*, else with the key kept in the folder, made once.
+
+        The kept key (``pseudonym.key``, readable by its owner only) is in no table: whoever gets the
+        tables without it cannot undo the pseudonyms. It must stay the same for pseudonyms to match.
+        """
+        if key:
+            return Redactor(key.encode())
+        if (kept := self._redactor_if_any()) is not None:
+            return kept
+        self._prepare()
+        with explained(f"write {self.path}"):
+            _create_once(self.path / _KEY, secrets.token_hex(32), mode=0o600)
+        kept = self._redactor_if_any()
+        if kept is None:
+            msg = f"The key in {self.path / _KEY} is empty. Restore it, or delete it to begin new pseudonyms."
+            raise StoreError(msg)
+        return kept
+
+    def _redactor_if_any(self) -> Redactor | None:
+        from flexkit.settings import settings
+
+        if (chosen := settings().flexkit_pseudonym_key) is not None:
+            return Redactor(chosen.get_secret_value().encode())
+        try:
+            key = (self.path / _KEY).read_text(encoding="ascii").strip()
+        except OSError:
+            return None
+        return Redactor(key.encode()) if key else None
+
+    # The folder ---------------------------------------------------------------------------------------
+
+    def _uri(self, name: str) -> str:
+        return str(self.path / "tables" / name)
+
+    def _folder(self, name: str) -> DeltaFolder:
+        if self._pinned is None:
+            return DeltaFolder(self._uri(name), TABLES[name])
+        version = self._pinned.get(name)
+        return DeltaFolder(self._uri(name), TABLES[name], version=NO_VERSION if version is None else version)
+
+    def _check_format(self) -> None:
+        meta = self.path / _META
+        try:
+            held = json.loads(meta.read_text(encoding="utf-8"))["format"]
+        except FileNotFoundError:
+            if (self.path / "tables").is_dir():
+                msg = f"{self.path} has tables but no {_META}: it is not a whole store. Restore that file from a copy."
+                raise StoreError(msg) from None
+            return
+        except NotADirectoryError:
+            msg = f"{self.path} is not a folder. Name a folder for the data."
+            raise StoreError(msg) from None
+        except OSError as error:
+            msg = f"Cannot read {meta}: {error.strerror}. Make the folder readable, or name another with --data."
+            raise StoreError(msg) from None
+        except (ValueError, KeyError, TypeError):
+            msg = f"{meta} is damaged: it does not tell the store's format. Restore it from a copy."
+            raise StoreError(msg) from None
+        if held != FORMAT:
+            msg = (
+                f"{self.path} was written in format {held}, this flexkit reads format {FORMAT}. "
+                "Use the flexkit that wrote it, or import the evidence into a new folder."
+            )
+            raise StoreError(msg)
+
+    def _prepare(self) -> None:
+        """Make the folder a store, once."""
+        meta = self.path / _META
+        if meta.is_file():
+            return
+        with explained(f"write {self.path}"):
+            self.path.mkdir(parents=True, exist_ok=True)
+            made = {"format": FORMAT, "created_at": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0))}
+            _create_once(meta, json.dumps(made) + "\n", mode=0o644)
+
+
+def _of(time: str | None, window: Window) -> pl.Expr:
+    return pl.lit(value=True) if time is None else _inside(time, window) | pl.col(time).is_null()
+
+
+def _inside(time: str, window: Window) -> pl.Expr:
+    return pl.col(time).is_between(window.start, window.end, closed="left")
+
+
+def _overlaps(window: Window) -> pl.Expr:
+    return (pl.col("start") < window.end) & (pl.col("end") > window.start)
+
+
+def _create_once(path: Path, text: str, *, mode: int) -> None:
+    """Write *path* whole or not at all; a file that another process made first stays."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+__all__ = ["FORMAT", "Added", "Store"]

@@ -1,0 +1,301 @@
+"""One Delta table: optimistic inserts and joins of copies, lazy reads, compaction. No table is special here.
+
+Events are immutable, so storing is insert-if-absent: an anti-join on the key within the touched days,
+then an append as a transaction that fails if anybody else committed since the anti-join read (a plain
+append by two writers silently doubled rows). A copy that adds something to a stored row is joined with
+it (`flexkit.tables.merge`) and replaced with a MERGE whose partition predicates are literals: without
+them delta-rs reads every partition.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import random
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from flexkit.errors import StoreError
+from flexkit.tables.merge import WHERE, merged
+from flexkit.tables.schema import REJECTS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+NO_VERSION = -1
+"""Stands for "this table was not there yet"."""
+
+PARTITIONED = ("signals", "task_events", "steps")
+"""Tables that are cut into UTC days; the others are small enough for one piece."""
+
+_APP = "flexkit-ingest"
+_TRIES = 40
+_SMALL_FILES = 10
+"""Files in a partition before they are written as one, sorted for the heavy pass."""
+_KEEP_HOURS = 24 * 30
+"""How long replaced files are kept: earlier versions can be read that long, and no reader loses its files."""
+_MIDNIGHT = dt.timedelta(seconds=2)
+"""Copies of one event may be rounded to the second: those near midnight are looked for on both days."""
+_ZSTD = WriterProperties(compression="ZSTD")
+_KEEP_LOG = {"delta.logRetentionDuration": "interval 60 days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What an addition to one table did: rows given, rows that were new, rows that learned something."""
+
+    rows: int
+    new_rows: int
+    changed_rows: int = 0
+
+
+class DeltaFolder:
+    """The rows of one table in one folder (or object-store URL)."""
+
+    def __init__(self, uri: str, table: Table, *, version: int | None = None) -> None:
+        self.uri = uri
+        self.table = table
+        self.version = version
+
+    # Reading ------------------------------------------------------------------------------------------
+
+    def opened(self) -> DeltaTable | None:
+        """The Delta table at this folder's version, or nothing where none was written yet."""
+        if self.version == NO_VERSION:
+            return None
+        with explained(f"read {self.uri}"):
+            try:
+                return DeltaTable(self.uri, version=self.version)
+            except TableNotFoundError:
+                return None
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily, with the columns of the table (and ``day`` where it is partitioned)."""
+        held = self.opened()
+        if held is None:
+            return self.table.empty().lazy()
+        return pl.scan_delta(held)
+
+    # Writing ------------------------------------------------------------------------------------------
+
+    def add(self, rows: pl.DataFrame) -> tuple[Added, pl.DataFrame]:
+        """Store *rows* (one per key): what is new is inserted, what adds to a stored row is joined with it.
+
+        Also gives a reject for each key whose copies contradict each other. Nothing is stored on failure.
+        """
+        if rows.is_empty():
+            return Added(0, 0), REJECTS.empty()
+        incoming = self._conformed(rows)
+        for attempt in range(_TRIES):
+            try:
+                with explained(f"write {self.uri}"):
+                    return self._try_to_add(incoming)
+            except CommitFailedError:
+                # Another writer was faster; what it wrote is read before the next try.
+                time.sleep(random.uniform(0, min(0.02 * 2**attempt, 1.0)))
+        msg = (
+            f"Other processes kept writing to {self.uri} for {_TRIES} tries. Nothing of this batch was stored in "
+            "it; run the same command again when they are done (what is stored twice is counted once)."
+        )
+        raise StoreError(msg)
+
+    def _conformed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        where = rows[WHERE] if WHERE in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
+        plain = self.table.conform(rows.lazy()).collect().with_columns(where.alias(WHERE))
+        if self._is_cut and "day" not in plain.columns:
+            plain = plain.with_columns(day=pl.col(self._time).dt.date())
+        return plain
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.table.name in PARTITIONED
+
+    @property
+    def _time(self) -> str:
+        return self.table.time or ""
+
+    def _try_to_add(self, incoming: pl.DataFrame) -> tuple[Added, pl.DataFrame]:
+        held = self.opened() or self._created(incoming)
+        # Read before the look-up: a commit that comes between them makes ours fail.
+        version = held.transaction_version(_APP) or 0
+        key = list(self.table.key)
+        rows, conflicts = merged(self.table, incoming)
+        stored = self._stored(held, rows)
+        known = stored.select(key)
+        fresh = rows.join(known, on=key, how="anti") if known.height else rows
+        changed, more = (
+            self._joined(rows.join(known, on=key, how="semi"), stored)
+            if known.height
+            else (rows.clear(), REJECTS.empty())
+        )
+        added = Added(incoming.height, fresh.height, changed.height)
+        if fresh.is_empty() and changed.is_empty():
+            return added, pl.concat([conflicts, more])
+        commit = CommitProperties(app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0)
+        writing = self._sorted(pl.concat([fresh, changed])).drop(WHERE)
+        if changed.is_empty():
+            self._append(held, writing, commit)
+        else:
+            days = [*writing["day"].unique(), *stored["day"].unique()] if self._is_cut else []
+            self._replace(held, writing, days, commit)
+        return added, pl.concat([conflicts, more])
+
+    def _created(self, rows: pl.DataFrame) -> DeltaTable:
+        return DeltaTable.create(
+            self.uri,
+            schema=rows.drop(WHERE).schema,
+            mode="ignore",
+            partition_by=["day"] if self._is_cut else None,
+            configuration=_KEEP_LOG,
+        )
+
+    def _stored(self, held: DeltaTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """The stored rows whose keys are among those of *rows*."""
+        key = list(self.table.key)
+        scanned = pl.scan_delta(held)
+        if self._is_cut:
+            instant = pl.col(self._time)
+            near = rows.select(day=pl.concat_list((instant - _MIDNIGHT).dt.date(), (instant + _MIDNIGHT).dt.date()))[
+                "day"
+            ].explode()
+            scanned = scanned.filter(pl.col("day").is_in(near.unique().implode()))
+        # First the keys alone: most batches are new, and the other columns need not be read for them.
+        found = scanned.select(key).join(rows.lazy().select(key), on=key, how="semi").collect()
+        if found.is_empty():
+            return rows.drop(WHERE).clear()
+        whole = scanned.join(found.lazy(), on=key, how="semi").collect()
+        return whole.select(pl.col(name).cast(dtype) for name, dtype in rows.drop(WHERE).schema.items())
+
+    def _joined(self, repeated: pl.DataFrame, stored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Stored rows that change when *repeated* copies join them, and the contradictions."""
+        both = pl.concat([repeated, stored], how="diagonal")
+        joined, conflicts = merged(self.table, both)
+        plain = [name for name, dtype in stored.schema.items() if not isinstance(dtype, pl.List)]
+        lists = [name for name in stored.columns if name not in plain]
+        compared: list[str | pl.Expr] = [*plain, *(pl.col(name).list.join(",").alias(name) for name in lists)]
+        same = joined.with_row_index("row").select("row", *compared)
+        unchanged = same.join(stored.select(compared), on=stored.columns, how="semi", nulls_equal=True)["row"]
+        return joined.filter(~pl.int_range(pl.len()).is_in(unchanged.implode())), conflicts
+
+    def _sorted(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows in the order of the heavy pass: terminal signals together, then by interaction and time."""
+        if self.table.name == "signals":
+            return rows.sort("day", ~pl.col("is_terminal"), "ikey", "occurred_at", "ekey")
+        if self._is_cut:
+            return rows.sort("day", self._time)
+        return rows.sort(list(self.table.key))
+
+    def _append(self, held: DeltaTable, rows: pl.DataFrame, commit: CommitProperties) -> None:
+        write_deltalake(
+            held,
+            rows,
+            mode="append",
+            partition_by=["day"] if self._is_cut else None,
+            writer_properties=_ZSTD,
+            commit_properties=commit,
+        )
+
+    def _replace(self, held: DeltaTable, rows: pl.DataFrame, days: Sequence[dt.date], commit: CommitProperties) -> None:
+        matches = " AND ".join(f"s.{name} = t.{name}" for name in self.table.key)
+        if days:
+            literals = ", ".join(f"'{day.isoformat()}'" for day in sorted(set(days)))
+            matches = f"t.day IN ({literals}) AND {matches}"
+        (
+            held.merge(
+                rows,
+                predicate=matches,
+                source_alias="s",
+                target_alias="t",
+                writer_properties=_ZSTD,
+                commit_properties=commit,
+            )
+            .when_matched_update_all()
+            .when_not_matched_insert_all()
+            .execute()
+        )
+
+    # Upkeep -------------------------------------------------------------------------------------------
+
+    def compact(self, *, at_least: int = _SMALL_FILES) -> int:
+        """Write each partition of *at_least* files as one sorted file; how many partitions that were.
+
+        What it replaces can still be read for thirty days. A writer that comes between wins: its
+        partition stays as it is until next time.
+        """
+        held = self.opened()
+        if held is None:
+            return 0
+        compacted = 0
+        for day in self._crowded(held, at_least):
+            with explained(f"compact {self.uri}"):
+                compacted += self._rewritten(day)
+        if compacted:
+            with explained(f"compact {self.uri}"):
+                held.update_incremental()
+                held.vacuum(retention_hours=_KEEP_HOURS, dry_run=False)
+        return compacted
+
+    def _crowded(self, held: DeltaTable, at_least: int) -> list[dt.date | None]:
+        files = pl.DataFrame(held.get_add_actions(flatten=True))
+        if not self._is_cut:
+            return [None] if files.height >= at_least else []
+        days = (
+            files.group_by(pl.col("partition.day").cast(pl.Date).alias("day")).len().filter(pl.col("len") >= at_least)
+        )
+        return sorted(days["day"].to_list())
+
+    def _rewritten(self, day: dt.date | None) -> int:
+        held = self.opened()
+        if held is None:
+            return 0
+        version = held.transaction_version(_APP) or 0
+        rows = pl.scan_delta(held)
+        if day is not None:
+            rows = rows.filter(pl.col("day") == day)
+        try:
+            write_deltalake(
+                held,
+                self._sorted(rows.collect()),
+                mode="overwrite",
+                predicate=None if day is None else f"day = '{day.isoformat()}'",
+                writer_properties=_ZSTD,
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0
+                ),
+            )
+        except CommitFailedError:
+            return 0
+        return 1
+
+
+@contextmanager
+def explained(doing: str) -> Iterator[None]:
+    """Say what to do about failures of the file system; commits that lost a race pass unchanged."""
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except (OSError, DeltaError, pl.exceptions.ComputeError) as error:
+        raise StoreError(_advice(doing, error)) from error
+
+
+def _advice(doing: str, error: Exception) -> str:
+    said = str(error).lower()
+    number = getattr(error, "errno", None)
+    unchanged = "What the store held is unchanged."
+    if number == errno.ENOSPC or "no space left" in said or "disk quota" in said:
+        return f"Cannot {doing}: the disk is full. {unchanged} Make room and run the same command again."
+    if number == errno.EFBIG or "file too large" in said:
+        return f"Cannot {doing}: a file would exceed the allowed size. {unchanged} Raise the limit (ulimit -f)."
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS) or "permission denied" in said or "read-only" in said:
+        return f"Cannot {doing}: no permission. {unchanged} Make the folder writable, or name another with --data."
+    if "not a directory" in said or number == errno.ENOTDIR:
+        return f"Cannot {doing}: a part of the path is a file, not a folder. Name another folder with --data."
+    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+    return f"Cannot {doing}: {first}. {unchanged} If the folder was edited by hand, restore it from a copy."
