@@ -78,18 +78,3 @@ def parse_instant(text: str, *, now: dt.datetime) -> dt.datetime:
         msg = f"{text!r} has no time zone. Add one: {words}Z for UTC, or an offset such as {words}+02:00."
         raise UsageError(msg)
     return instant.astimezone(dt.UTC)
-
-
-DEFAULT_SPAN = dt.timedelta(days=28)
-
-
-def resolve(since: str, until: str, *, held: Window | None, now: dt.datetime) -> Window:
-    """The window that a person named; what she left open comes from what the data hold.
-
-    Without *until* it ends with the data (*held*), without *since* it spans 28 days. A span such as
-    ``7d`` counts back from the end. *now* counts only where no data are held.
-    """
-    newest = held.end if held is not None else now
-    end = parse_instant(until, now=newest) if until else newest
-    start = parse_instant(since, now=end) if since else end - DEFAULT_SPAN
-    return Window(start, end)

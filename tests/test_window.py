@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from flexkit.errors import UsageError
-from flexkit.window import Window, parse_instant, resolve
+from flexkit.window import Window, parse_instant
 
 NOW = dt.datetime(2026, 10, 14, 9, tzinfo=dt.UTC)
 
@@ -59,20 +59,3 @@ def test_anything_else_is_refused_in_words(text: str) -> None:
 def test_a_span_that_reaches_before_the_calendar_is_refused() -> None:
     with pytest.raises(UsageError, match="too long"):
         parse_instant("999999w", now=NOW)
-
-
-HELD = Window(NOW - dt.timedelta(days=90), NOW)
-
-
-def test_without_words_the_window_is_the_last_28_days_that_the_data_hold() -> None:
-    assert resolve("", "", held=HELD, now=NOW + dt.timedelta(days=5)) == Window(NOW - dt.timedelta(days=28), NOW)
-
-
-def test_a_span_counts_back_from_the_end_of_the_window() -> None:
-    window = resolve("7d", "2026-10-01", held=HELD, now=NOW)
-
-    assert str(window) == "2026-09-24T00:00:00Z to 2026-10-01T00:00:00Z"
-
-
-def test_without_data_the_window_ends_now() -> None:
-    assert resolve("", "", held=None, now=NOW).end == NOW
