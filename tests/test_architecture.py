@@ -26,7 +26,7 @@ COMMON = {"errors", "terms", "window", "settings"}
 
 ONLY_IN = {
     "twilio": {"collect/transport.py", "collect/signature.py"},
-    "aiohttp": {"collect/transport.py", "collect/pace.py"},
+    "aiohttp": {"collect/transport.py"},
     "deltalake": {"tables/store"},
     "papermill": {"report"},
     "nbconvert": {"report"},
