@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "collect": {"tables"},
     "analyse": {"tables"},
     "present": {"tables", "analyse"},
-    "report": {"tables", "analyse", "present"},
+    "report": {"tables", "analyse", "present", "locate"},
 }
 # Modules at the top that every room may use; the others wire rooms together.
 COMMON = {"errors", "terms", "window", "settings"}
