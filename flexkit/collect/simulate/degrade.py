@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,10 +11,12 @@ import polars as pl
 from flexkit.collect.simulate.centre import DAY, HOUR, SECOND
 from flexkit.collect.simulate.observe import SOURCES, Stream
 from flexkit.collect.simulate.sids import generator
-from flexkit.terms import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flexkit.collect.simulate.world import World
+    from flexkit.terms import Source
 
 # Sources whose time is stamped by the centre's own machines; Twilio's clocks are right.
 _OWN_CLOCKS = (Stream.COMPLETION_LOG, Stream.INTERACTIONS)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SIGNED_BY = {"User-Agent": "TwilioProxy/1.1"}
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
+_REASONS = {"task_completed_reason": optional("done"), "task_canceled_reason": optional("why")}
 HOST = "https://hooks.example.com"
 
 
@@ -32,10 +33,9 @@ def _capture(url: str, body: str, *, received: str = "received") -> dict[str, ob
 
 def _where(frame: pl.DataFrame, branches: list[tuple[pl.Expr, pl.Expr]]) -> pl.Series:
     """The text of each row by the first branch whose condition holds."""
-    chain = pl.when(branches[0][0]).then(branches[0][1])
-    for condition, expression in branches[1:]:
-        chain = chain.when(condition).then(expression)
-    return frame.select(chain.alias("record")).to_series()
+    # Only one branch holds for each row, so the first that is not null is its text.
+    chosen = [pl.when(condition).then(expression) for condition, expression in branches]
+    return frame.select(pl.coalesce(chosen).alias("record")).to_series()
 
 
 def interactions_webhooks(frame: pl.DataFrame, ids: Identity) -> pl.Series:
@@ -133,7 +133,7 @@ def task_events_rest(frame: pl.DataFrame, ids: Identity) -> pl.Series:
                 "actor_sid": optional("actor_sid"),
                 "actor_type": optional("actor_type"),
                 "description": column("description"),
-                "event_data": data | {"task_completed_reason": optional("done"), "task_canceled_reason": optional("why")},
+                "event_data": data | _REASONS,
                 "event_date": column("date"),
                 "event_date_ms": number("ms"),
                 "event_type": column("event"),
@@ -158,8 +158,7 @@ def task_events_stream(frame: pl.DataFrame, ids: Identity) -> pl.Series:
             "eventtype": column("event"),
             "resource_type": column("resource_type"),
             "resource_sid": column("resource_sid"),
-            "task_completed_reason": optional("done"),
-            "task_canceled_reason": optional("why"),
+            **_REASONS,
         }
         return text(
             {

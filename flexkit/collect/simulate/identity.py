@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
+from flexkit.collect.simulate.attempts import Feed
 from flexkit.collect.simulate.centre import CHANNEL_TYPES, Role
-from flexkit.collect.simulate.mechanisms import Feed
 from flexkit.collect.simulate.sids import generator, pick, sid, sids, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from flexkit.collect.simulate.tasks import Tasks

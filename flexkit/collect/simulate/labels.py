@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.collect.simulate.attempts import CAUSES
 from flexkit.collect.simulate.centre import Role
 from flexkit.collect.simulate.fixes import FOUR, fixes_toml
-from flexkit.collect.simulate.mechanisms import CAUSES
 from flexkit.collect.simulate.observe import Scene, Stream
 from flexkit.collect.simulate.observe_handlers import attempt_sids
 from flexkit.collect.simulate.server import Fate
@@ -114,7 +114,7 @@ def _benign(seen: Scene) -> pl.DataFrame:
         "guarded": having(Fate.SAW_CLOSED),
         "refused_retry": having(Fate.REFUSED),
         "race": having(Fate.SILENT),
-        "park": world.plan.benign["park"],
+        "park": world.plan.parked,
         "transfer": world.interactions.transferred,
         "reopened": world.interactions.returns_to >= 0,
     }

@@ -170,6 +170,7 @@ def conversations_webhooks(seen: Scene) -> pl.DataFrame:
     i = np.flatnonzero((closer >= 0) & (world.interactions.channel_type != VOICE))
     timer = world.attempts.role[closer[i]] == Role.TIMER
     echo = (rng.uniform(0.05, 0.4, len(i)) * SECOND).astype(np.int64)
+    travel = (rng.lognormal(-1.5, 0.5, len(i)) * SECOND).astype(np.int64)
     frame = pl.DataFrame(
         {
             "i": i,
@@ -177,7 +178,7 @@ def conversations_webhooks(seen: Scene) -> pl.DataFrame:
             "at_us": resolution.closed_at[i] + np.where(timer, 0, echo),
             "conversation_sid": pick(ids.media, i),
             "reason": pl.select(pl.when(pl.Series(timer)).then(pl.lit("TIMER")).otherwise(pl.lit("API"))).to_series(),
-            "received_us": resolution.closed_at[i] + echo + (rng.lognormal(-1.5, 0.5, len(i)) * SECOND).astype(np.int64),
+            "received_us": resolution.closed_at[i] + echo + travel,
             "token": tokens(world.seed, "conversations", len(i)),
         }
     )
@@ -266,4 +267,5 @@ def _with_task(seen: Scene, frame: pl.DataFrame) -> pl.DataFrame:
 
 def is_terminal_mode(world: World) -> NDArray[np.bool_]:
     """Interactions whose task ended without anybody closing the channel."""
-    return world.interactions.mode == Mode.TERMINAL
+    marks: NDArray[np.bool_] = world.interactions.mode == Mode.TERMINAL
+    return marks

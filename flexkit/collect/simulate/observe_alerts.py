@@ -92,7 +92,8 @@ def _proxy(seen: Scene) -> pl.DataFrame:
             "resource_sid": sids(world.seed, "KI", "proxy", len(at)),
         }
     ).with_columns(
-        a=pl.lit(-1, pl.Int64), i=pl.lit(-1, pl.Int64), code=pl.lit(WARNING_CODE), level=pl.lit("warning"), message=pl.lit(MESSAGE),
+        a=pl.lit(-1, pl.Int64), i=pl.lit(-1, pl.Int64), code=pl.lit(WARNING_CODE), level=pl.lit("warning"),
+        message=pl.lit(MESSAGE),
         service_sid=pl.lit(ids.account.proxy_service), product=pl.lit("Proxy"), phone=pl.lit(None, pl.String),
     )  # fmt: skip
 
@@ -101,11 +102,10 @@ def _others(seen: Scene) -> pl.DataFrame:
     world = seen.world
     rng = generator(world.seed, "other-alerts")
     at = _moments(world.start, world.end, world.centre.other_alerts_per_day, rng)
-    parts = []
     kinds = rng.choice(len(_OTHER), size=len(at), p=[0.5, 0.06, 0.14, 0.2, 0.1])
-    for kind in range(len(_OTHER)):
-        parts.append(_plain(seen, f"other-{kind}", at[kinds == kind], kind, rng))
-    return pl.concat(parts)
+    return pl.concat(
+        [_plain(seen, f"other-{kind}", at[kinds == kind], kind, rng) for kind in range(len(_OTHER))]
+    )
 
 
 def _plain(seen: Scene, label: str, at: NDArray[np.int64], kind: int, rng: np.random.Generator) -> pl.DataFrame:
@@ -114,7 +114,8 @@ def _plain(seen: Scene, label: str, at: NDArray[np.int64], kind: int, rng: np.ra
     who = rng.integers(0, len(world.interactions), len(at))
     service = sid(world.seed, "ZS", "functions")
     resource = sids(world.seed, "ZH", label, len(at)) if code == "11200" else pick(ids.channel, who)
-    phone = pick(ids.customer_phone, who) if code in ("13225", "30008") else pl.Series([None] * len(at), dtype=pl.String)
+    told = who if code in ("13225", "30008") else np.full(len(at), -1)
+    phone = pick(ids.customer_phone, told)
     return pl.DataFrame(
         {"at_us": at, "alert_sid": sids(world.seed, "NO", label, len(at)), "resource_sid": resource, "phone": phone}
     ).with_columns(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.collect.simulate.attempts import Operation
 from flexkit.collect.simulate.centre import MINUTE, SECOND, Role
-from flexkit.collect.simulate.mechanisms import Operation
 from flexkit.collect.simulate.observe import Scene, finish, is_terminal_mode
 from flexkit.collect.simulate.server import Fate
 from flexkit.collect.simulate.sids import generator, pick, sids

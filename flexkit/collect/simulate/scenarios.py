@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from flexkit.errors import UsageError
 from flexkit.terms import FixKind, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _WHOLE: Mapping[str, Any] = {
     "key_logged": 1.0,
@@ -47,8 +46,20 @@ _TWO_FIXES = (
 
 _SAMPLE = Scenario(
     traits={
+        "names": {
+            Role.AGENT: "flex-ui",
+            Role.END_BUTTON: "end-chat-fn",
+            Role.CUSTOMER_LEFT: "customer-left-hook",
+            Role.OWNER: "task-events-hook",
+            Role.STUDIO: "studio-after-task",
+            Role.SWEEPER: "sweeper",
+            Role.PARK: "park-fn",
+            Role.INACTIVITY: "inactivity-job",
+            Role.TIMER: "conversation-timer",
+            Role.CRM: "crm-sync",
+        },
         "zone": "Europe/Berlin",
-        "rate": 0.042,
+        "rate": 0.038,
         "cause_mix": (0.44, 0.18, 0.12, 0.26),
         "channel_mix": (0.45, 0.27, 0.18, 0.08, 0.02),
         "day_sigma": 0.15,
@@ -72,7 +83,7 @@ _SAMPLE = Scenario(
     },
     deployments=_TWO_FIXES,
     degradation=Degradation(
-        outages={Source.INTERACTIONS_WEBHOOK: ((44.2 / 84, 45.9 / 84),)},
+        outages={Source.INTERACTIONS_WEBHOOK: ((43.3 / 84, 44.9 / 84),)},
         duplicates=0.01,
         late=0.02,
         loss={Source.APP_LOG: 0.01},

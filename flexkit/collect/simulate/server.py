@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flexkit.collect.simulate.attempts import Attempts, Operation
 from flexkit.collect.simulate.centre import SECOND, TERMINAL_ROLES, Role
-from flexkit.collect.simulate.mechanisms import Attempts, Operation
 from flexkit.terms import FixKind
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Resolution:
     @property
     def warned(self) -> NDArray[np.bool_]:
         """Attempts that brought an 80906."""
-        return self.fate == Fate.WARNED
+        marks: NDArray[np.bool_] = self.fate == Fate.WARNED
+        return marks
 
 
 def resolve(

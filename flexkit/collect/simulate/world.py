@@ -11,16 +11,18 @@ import numpy as np
 from flexkit.collect.simulate.arrivals import Calendar, Interactions, draw_calendar, draw_interactions
 from flexkit.collect.simulate.centre import Centre, draw_centre
 from flexkit.collect.simulate.fixes import Deployed, reach
-from flexkit.collect.simulate.mechanisms import Attempts, Plan, draw_attempts
+from flexkit.collect.simulate.mechanisms import Plan, draw_attempts
 from flexkit.collect.simulate.scenarios import Scenario, scenario
 from flexkit.collect.simulate.server import DELTA_READ, TTL, Resolution, Truth, resolve, truth_of
 from flexkit.errors import UsageError
-from flexkit.terms import FixKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from flexkit.collect.simulate.attempts import Attempts
+    from flexkit.terms import FixKind
 
 LAST_DAY = dt.date(2026, 11, 15)
 

@@ -1,4 +1,4 @@
-"""Evidence to files: each as its receiver, or Twilio's REST API, would have left it, gzipped, byte for byte the same."""
+"""Evidence to files, as a receiver or Twilio's REST API would have left them: gzipped, always the same bytes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from flexkit.collect.simulate import formats, formats_alerts
+from flexkit.collect.simulate.attempts import Feed
 from flexkit.collect.simulate.centre import DAY, SECOND, Role
-from flexkit.collect.simulate.mechanisms import Feed
 from flexkit.collect.simulate.observe import Stream
 from flexkit.collect.simulate.server import Fate
 from flexkit.collect.simulate.sids import pick, tokens
@@ -76,16 +76,9 @@ def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]
         "taskrouter-stream.jsonl.gz",
         lambda: _lines(_unordered(events.filter("by_stream")), lambda part: formats.task_events_stream(part, ids)),
     )
-    yield (
-        "taskrouter-events.json.gz",
-        lambda: _pages(listed, "events", lambda part: formats.task_events_rest(part, ids)),
-    )
-    yield (
-        "alerts.json.gz",
-        lambda: _pages(
-            warned.filter("by_rest"), "alerts", lambda part: formats_alerts.rest(part, ids, style=style)
-        ),
-    )
+    yield from _items("taskrouter-events", listed, "events", lambda part: formats.task_events_rest(part, ids))
+    recent = warned.filter("by_rest")
+    yield from _items("alerts", recent, "alerts", lambda part: formats_alerts.rest(part, ids, style=style))
     yield (
         "error-stream.json.gz",
         lambda: _array(warned.filter("by_stream"), lambda part: formats_alerts.error_stream(part, ids)),
@@ -97,14 +90,9 @@ def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]
             lambda part: formats.completion_log(part, fraction=not coarse(Stream.COMPLETION_LOG)),
         ),
     )
-    yield (
-        "studio-executions.json.gz",
-        lambda: _pages(frames[Stream.EXECUTIONS], "executions", lambda part: formats.executions(part, ids)),
-    )
-    yield (
-        "studio-steps.json.gz",
-        lambda: _pages(frames[Stream.STEPS], "steps", lambda part: formats.steps(part, ids)),
-    )
+    ran, went = frames[Stream.EXECUTIONS], frames[Stream.STEPS]
+    yield from _items("studio-executions", ran, "executions", lambda part: formats.executions(part, ids))
+    yield from _items("studio-steps", went, "steps", lambda part: formats.steps(part, ids))
 
 
 def _lines(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
@@ -114,18 +102,25 @@ def _lines(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> 
             yield "\n".join(render(part).to_list()) + "\n"
 
 
-def _array(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
-    """One JSON array."""
+def _array(
+    frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series], *, head: str = "[", tail: str = "]\n"
+) -> Iterator[str]:
+    """One JSON array, or an object around it."""
     if frame.height:
-        yield "[" + ",\n".join(render(frame).to_list()) + "]\n"
+        yield head + ",\n".join(render(frame).to_list()) + tail
 
 
-def _pages(frame: pl.DataFrame, key: str, render: Callable[[pl.DataFrame], pl.Series]) -> Iterator[str]:
-    """Pages of a REST list, one JSON object after the other on lines of their own."""
-    for number, part in enumerate(frame.iter_slices(_PAGE)):
-        if part.height:
-            meta = compact({"key": key, "page": number, "page_size": _PAGE, "next_page_url": None})
-            yield f'{{"meta":{meta},"{key}":[' + ",\n".join(render(part).to_list()) + "]}\n"
+def _items(
+    name: str, frame: pl.DataFrame, key: str, render: Callable[[pl.DataFrame], pl.Series]
+) -> Iterator[tuple[str, Callable[[], Iterator[str]]]]:
+    """Files of a REST list: the page where one holds it all, else arrays of its items, so many to a file."""
+    if frame.height <= _PAGE:
+        meta = compact({"key": key, "page": 0, "page_size": _PAGE, "next_page_url": None})
+        yield f"{name}.json.gz", lambda: _array(frame, render, head=f'{{"meta":{meta},"{key}":[', tail="]}\n")
+        return
+    for number, part in enumerate(frame.iter_slices(_CHUNK), start=1):
+        # Bound now: the file is written later.
+        yield f"{name}-{number:03}.json.gz", lambda part=part: _array(part, render)  # type: ignore[misc]
 
 
 def _placed(frame: pl.DataFrame, record: pl.Series) -> pl.DataFrame:
