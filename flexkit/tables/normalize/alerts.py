@@ -138,7 +138,7 @@ def _keep(rows: pl.DataFrame, harvest: Harvest) -> None:
     )
     rows = rows.with_columns(
         first_problem(
-            sid_problem("alert_sid", "NO", name="sid", required=True),
+            sid_problem("alert_sid", "NO|no", name="sid", required=True),
             instant_problem("time_text", "occurred_at", name="date_generated"),
             pl.when(pl.col("error_code").is_null()).then(pl.lit("error_code is missing")),
             sid_problem("resource", "[A-Za-z]{2}", name="resource_sid").fill_null(
