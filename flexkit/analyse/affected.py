@@ -8,8 +8,9 @@ import polars as pl
 
 from flexkit.analyse import linking
 from flexkit.analyse.attempts import attempts
+from flexkit.analyse.handlers import named
 from flexkit.analyse.pairing import PAIRS, SKEW_US, pairs
-from flexkit.terms import Origin, Outcome, SignalKind
+from flexkit.terms import Intent, Origin, Outcome, SignalKind
 
 _REPEATABLE = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.COMPLETE_REQUESTED.value)
 
@@ -29,10 +30,15 @@ class Affected:
     """Their duplicates (`flexkit.analyse.pairing.pairs`)."""
     strays: pl.DataFrame
     """Warnings about Proxy, and warnings that lead to no interaction: ``interaction_sid`` is null."""
+    habits: pl.DataFrame
+    """For each handler that logs its intent, how often it ``said_end`` and ``said_removal``."""
 
 
-def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> Affected:
-    """Read the evidence of every interaction with a warning, or with a request that went through twice."""
+def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.LazyFrame | None = None) -> Affected:
+    """Read the evidence of every interaction with a warning, or with a request that went through twice.
+
+    Handlers get the names and intents that the map *handlers* gives them.
+    """
     known = linking.prepared(signals)
     warned = linking.warnings(known, alerts)
     is_proxy = pl.col("origin") == Origin.PROXY
@@ -44,11 +50,29 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> Affected:
     keys = pl.concat([warned.select("interaction_sid"), _requested_again(others)]).unique()
     rows = _evidence(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
     rows = pl.concat([rows, warned.select(rows.columns)])
+    if handlers is not None:
+        rows = named(rows.lazy(), handlers).collect()
     tried = attempts(rows)
     has_alerts = bool(warned.height or strays.height) or (
         alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
     )
-    return Affected(rows, tried, pairs(rows, tried, has_alerts=has_alerts), strays)
+    return Affected(rows, tried, pairs(rows, tried, has_alerts=has_alerts), strays, _habits(others, handlers))
+
+
+def _habits(signals: pl.LazyFrame, handlers: pl.LazyFrame | None) -> pl.DataFrame:
+    """What each handler says that it means, over all its requests to close a channel."""
+    said = (
+        signals.filter(pl.col("kind") == SignalKind.CLOSE_CHANNEL_REQUESTED, pl.col("intent").is_not_null())
+        .group_by("handler", "source", "kind")
+        .agg(
+            said_end=(pl.col("intent") == Intent.END).sum().cast(pl.Int64),
+            said_removal=(pl.col("intent") == Intent.REMOVE_AGENT).sum().cast(pl.Int64),
+        )
+        .collect()
+    )
+    if handlers is not None:
+        said = named(said.lazy(), handlers).collect()
+    return said.drop_nulls("handler").group_by("handler").agg(pl.col("said_end", "said_removal").sum())
 
 
 def _requested_again(signals: pl.LazyFrame) -> pl.DataFrame:

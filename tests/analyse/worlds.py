@@ -89,9 +89,9 @@ class Story:
         )
         return self
 
-    def closed(self, seconds: float, *, token: str | None = None, **columns: Any) -> Story:
+    def closed(self, seconds: float, *, delivery: str | None = None, **columns: Any) -> Story:
         """The channel is closed: an Interactions webhook arrives."""
-        columns = {"time_kind": "receipt", "trigger_id": token or f"tok-{self.number}-{seconds}", **columns}
+        columns = {"time_kind": "receipt", "trigger_id": delivery or f"tok-{self.number}-{seconds}", **columns}
         return self.signal("channel_closed", seconds, "interactions_webhook", **columns)
 
     def task(self, name: str, seconds: float, *, task: int = 1, actor: str | None = None, **columns: Any) -> Story:
