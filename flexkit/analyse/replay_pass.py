@@ -81,14 +81,16 @@ class Outcome:
     closer: Ints
     """Stretches × 8 subsets: index of the attempt that closes first; NEVER: none does."""
 
-    def remains(self, delta_us: int) -> Bools:
+    def remains(self, delta_us: int | Ints) -> Bools:
         """Warnings × 16 subsets: whether the warning still comes, status reads being *delta_us* old.
 
         A check sees the close only if it came before the read; a faster second attempt slips through.
+        *delta_us* is one number, or one for each warning.
         """
+        limit = np.broadcast_to(delta_us, len(self.gap))[:, None]
         found = np.zeros((len(self.gap), SUBSETS), dtype=np.bool_)
         found[:, 0::2] = self.gap != NEVER
-        found[:, 1::2] = found[:, 0::2] & (~self.checked[:, None] | (self.gap <= delta_us))
+        found[:, 1::2] = found[:, 0::2] & (~self.checked[:, None] | (self.gap <= limit))
         return found
 
 
