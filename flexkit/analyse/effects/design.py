@@ -48,8 +48,9 @@ def build(
     Time runs in steps of the series and is zero at the first bucket after the change, so that with a slope change
     the step is the change of level there. `others` are further columns, such as the steps of other fixes.
     """
-    time = (series.index - series.index[after][0]).astype(np.float64) if after.any() else series.index * 1.0
-    columns = [np.ones(len(series)), after.astype(np.float64)]
+    origin = series.index[after][0] if after.any() else 0
+    time = (series.index - origin).astype(np.float64)
+    columns: list[Floats] = [np.ones(len(series)), after.astype(np.float64)]
     terms = "none"
     if weekday == "auto":
         extra, terms = weekday_columns(series, ~after)

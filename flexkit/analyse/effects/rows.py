@@ -128,8 +128,8 @@ def weekly(rows: Cut) -> Cut:
         end=series.start[first] + DAYS_PER_WEEK,
         index=names,
         step=Step.WEEK,
-        events=np.bincount(which, weights=series.events),
-        exposure=np.bincount(which, weights=series.exposure),
+        events=np.bincount(which, weights=series.events).astype(np.float64),
+        exposure=np.bincount(which, weights=series.exposure).astype(np.float64),
         excluded=np.zeros(len(names), dtype=np.bool_),
     )
     return Cut(added.keep(whole), (names >= 0)[whole], rows.flags)
@@ -137,10 +137,11 @@ def weekly(rows: Cut) -> Cut:
 
 def _recent(series: Series, changed: float, baseline_days: float) -> Booleans:
     if series.is_calendar:
-        return series.start >= changed - baseline_days - 1e-9
+        recent: Booleans = series.start >= changed - baseline_days - 1e-9
+        return recent
     # Plain numbers have no days: count buckets.
-    last = series.index[series.end <= changed + 1e-9].max(initial=-1)
-    return series.index > last - baseline_days
+    last = int(series.index[series.end <= changed + 1e-9].max(initial=-1))
+    return np.asarray(series.index > last - baseline_days)
 
 
 def _align(series: Series, keep: Booleans, control: Series) -> tuple[Booleans, Series, bool]:

@@ -109,7 +109,8 @@ def newey_west(fit: Fit, *, lags: int) -> Floats:
 
 def _start(counts: Floats, size: Floats, family: Family) -> Floats:
     if family == "poisson":
-        return np.log(np.maximum(counts, 0.5))
+        start: Floats = np.log(np.maximum(counts, 0.5))
+        return start
     share = (counts + 0.5) / (size + 1)
     return np.log(share / (1 - share))
 
@@ -124,17 +125,17 @@ def _mean_and_weight(eta: Floats, size: Floats, family: Family) -> tuple[Floats,
 
 def _solve(matrix: Floats, right: Floats) -> Floats:
     try:
-        return np.linalg.solve(matrix, right)
+        return np.linalg.solve(matrix, right).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         # Two columns say the same: share the effect between them instead of failing.
-        return np.linalg.pinv(matrix, hermitian=True) @ right
+        return np.asarray(np.linalg.pinv(matrix, hermitian=True) @ right, dtype=np.float64)
 
 
 def _inverse(matrix: Floats) -> Floats:
     try:
-        return np.linalg.inv(matrix)
+        return np.linalg.inv(matrix).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
-        return np.linalg.pinv(matrix, hermitian=True)
+        return np.linalg.pinv(matrix, hermitian=True).astype(np.float64, copy=False)
 
 
 def _deviance(counts: Floats, fitted: Floats, size: Floats, family: Family, keep: Floats) -> Floats:
