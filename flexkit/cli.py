@@ -136,10 +136,11 @@ def simulate(data: Path | None, **options: Any) -> None:
     if is_store(folder):
         msg = f"{folder} already holds a store. Simulated and real evidence must not mix: name an empty folder."
         raise UsageError(msg)
-    written = write(folder, **options)
-    summary = import_files(Store(folder), evidence_files(folder))
-    _log(f"labels: {written.labels}")
-    _print(summary, as_json=False)
+    write(folder, **options)
+    store = Store(folder)
+    store.add({})  # An empty centre is a store too.
+    _print(import_files(store, evidence_files(folder)), as_json=False)
+    _log(f"Labels and true figures, which no analysis reads: {folder / 'labels.csv'}, {folder / 'truth.json'}")
 
 
 @cli.command()

@@ -164,7 +164,7 @@ class Store:
         for name in sorted(set(tables) - {"rejects"}, key=list(TABLES).index):
             added[name], found = self._folder(name).add(tables[name])
             conflicts.append(found)
-        rejects = pl.concat([*([tables["rejects"]] if "rejects" in tables else []), *conflicts], how="diagonal")
+        rejects = pl.concat([tables.get("rejects", TABLES["rejects"].empty()), *conflicts], how="diagonal")
         if not rejects.is_empty():
             now = dt.datetime.now(dt.UTC)
             rejects = rejects.with_columns(pl.col("seen_at").fill_null(now)).unique("reject_id", maintain_order=True)
