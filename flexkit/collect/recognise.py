@@ -10,7 +10,10 @@ from flexkit.tables.normalize import RecordKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-UNRECOGNISED = "not recognised: neither a captured webhook, a CloudEvent, a Twilio resource or list, nor a line of a completion log"
+UNRECOGNISED = (
+    "not recognised: neither a captured webhook, a CloudEvent, a Twilio resource or list of them, "
+    "nor a line of a completion log"
+)
 
 # Lists that Twilio's resources come in, and what their items are where no SID tells.
 LISTS: Mapping[str, RecordKind] = {
@@ -55,6 +58,7 @@ _ENVELOPES: tuple[tuple[frozenset[str], RecordKind], ...] = (
     (frozenset({"at", "handler"}), RecordKind.COMPLETION),
     (frozenset({"ttid"}), RecordKind.WEBHOOK_CONFIG),
 )
+_OWN_IDENTITY = frozenset({"sid", "specversion", "received_at", "operation", "ttid"})
 # Fields that only one resource has, for records whose SID is missing or broken.
 _BY_FIELDS: tuple[tuple[frozenset[str], RecordKind], ...] = (
     (frozenset({"alert_text"}), RecordKind.ALERT),
@@ -102,12 +106,14 @@ def recognise(value: Any, text: str | None = None) -> Iterator[tuple[str | None,
 
 def _listed(value: Mapping[str, Any]) -> tuple[RecordKind, list[Any]] | None:
     """The items of a list response and what they are, if *value* is one."""
+    # A resource may have a list among its fields; a list response has no identity of its own.
+    if not _OWN_IDENTITY.isdisjoint(value):
+        return None
     meta = value.get("meta")
     key = meta.get("key") if isinstance(meta, dict) else None
     names = [key] if isinstance(key, str) and key in LISTS else list(LISTS)
     found = [name for name in names if isinstance(value.get(name), list)]
-    # A resource may have a list among its fields; a list response has no identity of its own.
-    if len(found) != 1 or "sid" in value or "specversion" in value or "received_at" in value:
+    if len(found) != 1:
         return None
     return LISTS[found[0]], value[found[0]]
 

@@ -3,20 +3,25 @@
 ``handlers.toml`` names each automation once, so that every page speaks in those names::
 
     [[handler]]
-    name = "close function"                  # required; several entries may share a name
-    url_path = "*/close-interaction"         # a pattern of host and path, `*` stands for anything
-    user_agent = "axios/*"                   # pattern
-    flow = "FW…"                             # SID of a Studio flow
-    widget = "close_*"                       # pattern
-    worker = "WK…"                           # SID of a worker, or "*" for any
-    ip = ["203.0.113.7", "198.51.100.0/28"]  # addresses or ranges of at most 4096; kept as pseudonyms only
-    event = "task.completed"                 # pattern of the event that the automation reacts to
-    logged = "close-fn"                      # pattern of the name in the completion log
+    name = "close-fn"                        # required; several entries may share a name
+    title = "End chat button"                # optional: for people
     intent = "end"                           # optional: end or remove_agent
     kind = "function"                        # optional, free: function, flow, agent, …
+    events = ["task.completed"]              # optional: the events that set it off
 
-An entry matches where *all* that it gives matches. `handlers` gives one row per entry, in file order
-(the first that matches counts), with the columns of `HANDLERS`.
+    [handler.match]                          # what its traces look like; these keys may also stand above
+    logged = "close-*"                       # its name in the completion log (also: handler)
+    url_path = "/hooks/close*"               # host and path that it receives deliveries at, or path alone
+    user_agent = "axios/*"
+    flow = "FW…"                             # Studio flow
+    widget = "close_*"                       # Studio widget
+    worker = "WK…"                           # worker, or "*" for any
+    ip = ["203.0.113.7", "198.51.100.0/28"]  # addresses or ranges of at most 4096; kept as pseudonyms only
+    event = "task.canceled"                  # name of the event that shows it
+
+Each value is a text, in which ``*`` stands for anything, or a list of texts of which one must fit. An
+entry matches where *all* that its match gives fits. `read_handlers` gives one row per entry, in file
+order (the first that matches counts), with the columns of `HANDLERS`.
 """
 
 from __future__ import annotations
@@ -59,9 +64,13 @@ HANDLERS: dict[str, pl.DataType | type[pl.DataType]] = {
     "ip_hashes": pl.List(pl.String),
     "intent": pl.String,
     "kind": pl.String,
+    "title": pl.String,
+    "events": pl.List(pl.String),
 }
-"""One row per entry: the name; its place in the file from 0; patterns as regular expressions that match a
-whole value; pseudonyms of its addresses (as in ``source_ip_hash``); null for what the entry does not give."""
+"""One row per entry: the name; its place in the file, from 0; the match as regular expressions that fit a
+whole value, null where the entry does not ask; pseudonyms of its addresses, as in ``source_ip_hash``.
+What each is held against in `signals`: url_path: subscription; user_agent; flow: flow_sid; widget;
+worker: worker_sid; event: event_name; logged: handler; ip_hashes: source_ip_hash."""
 
 _MOST_ADDRESSES = 4096
 
@@ -104,25 +113,40 @@ def read_handlers(path: Path, redactor: Redactor | None = None) -> pl.DataFrame:
     for number, entry in enumerate(_entries(path, "handler"), start=1):
         name = _text(path, "handler", number, entry, "name", required=True)
         what = f"handler {name!r}"
-        _only(path, what, entry, ("name", "ip", "intent", "kind", *_PATTERNS))
-        if not any(pattern in entry for pattern in (*_PATTERNS, "ip")):
-            raise _wrong(path, f"{what} matches nothing", f"give at least one of ip, {', '.join(_PATTERNS)}")
+        match = _match(path, what, entry)
         intent = _text(path, "handler", number, entry, "intent")
         if intent is not None and intent not in list(Intent):
             raise _wrong(path, f"{what} has the unknown intent {intent!r}", f"use one of {', '.join(Intent)}")
-        patterns = {pattern: _pattern(_text(path, "handler", number, entry, pattern)) for pattern in _PATTERNS}
-        addresses = _addresses(path, what, _texts(path, what, entry, "ip"))
+        addresses = _addresses(path, what, _texts(path, what, match, "ip"))
         rows.append(
             {
                 "handler": name,
                 "order": number - 1,
-                **patterns,
+                **{pattern: _pattern(pattern, _texts(path, what, match, pattern)) for pattern in _PATTERNS},
                 "ip_hashes": [redactor.pseudonym(a) for a in addresses] if redactor and addresses else None,
                 "intent": intent,
                 "kind": _text(path, "handler", number, entry, "kind"),
+                "title": _text(path, "handler", number, entry, "title"),
+                "events": _texts(path, what, entry, "events"),
             }
         )
     return pl.DataFrame(rows, schema=HANDLERS)
+
+
+def _match(path: Path, what: str, entry: Mapping[str, object]) -> dict[str, object]:
+    """What an entry asks for, whether it stands in ``match`` or beside the name."""
+    nested = entry.get("match", {})
+    if not isinstance(nested, dict):
+        raise _wrong(path, f"'match' of {what} is not a table", 'write match = { logged = "…" }')
+    known = ("ip", "handler", *_PATTERNS)
+    _only(path, what, entry, ("name", "title", "intent", "kind", "events", "match", *known))
+    _only(path, f"'match' of {what}", nested, known)
+    match = {key: value for key, value in (*entry.items(), *nested.items()) if key in known}
+    if "handler" in match:
+        match.setdefault("logged", match.pop("handler"))
+    if not match:
+        raise _wrong(path, f"{what} matches nothing", f"give at least one of ip, {', '.join(_PATTERNS)}")
+    return match
 
 
 def _entries(path: Path, name: str) -> list[dict[str, Any]]:
@@ -188,12 +212,15 @@ def _hours(path: Path, fix_id: str, value: object) -> float:
     return float(value)
 
 
-def _pattern(text: str | None) -> str | None:
-    """A pattern with ``*`` as a regular expression; a SID or a plain text matches itself."""
-    if text is None:
+def _pattern(key: str, texts: Sequence[str]) -> str | None:
+    """Texts in which ``*`` stands for anything as one regular expression for a whole value."""
+    if not texts:
         return None
-    special = set(".^$+?()[]{}|\\")
-    return "^" + "".join(".*" if c == "*" else f"\\{c}" if c in special else c for c in text) + "$"
+    special = set(".^$+?()[]{}|\\/&~#-")
+    # A path alone fits any host.
+    whole = [f"*{text}" if key == "url_path" and text.startswith("/") else text for text in texts]
+    plain = ["".join(".*" if c == "*" else f"\\{c}" if c in special else c for c in text) for text in whole]
+    return f"^(?:{'|'.join(plain)})$"
 
 
 def _addresses(path: Path, what: str, ranges: Sequence[str]) -> list[str]:

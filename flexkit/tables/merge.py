@@ -95,7 +95,8 @@ def _kept(table: str, name: str, dtype: object) -> pl.Expr:
         coarse = pl.col("precision_us") if table == "signals" else column.dt.microsecond() == 0
         return column.sort_by(coarse, column, nulls_last=True).first()
     if isinstance(dtype, pl.List):
-        rule: pl.Expr = pl.when(column.is_not_null().any()).then(column.explode().drop_nulls().unique().sort().implode())
+        listed = column.explode().drop_nulls().unique().sort().implode()
+        rule: pl.Expr = pl.when(column.is_not_null().any()).then(listed)
     elif name in _LEAST:
         rule = column.min()
     elif name == "origin":

@@ -55,6 +55,21 @@ def scrub(text: pl.Expr, *, limit: int = TEXT_LIMIT) -> pl.Expr:
 
     At most *limit* characters; what becomes empty is null. Scrubbing scrubbed text changes nothing.
     """
+    return text.map_batches(lambda texts: _scrubbed(texts, limit), return_dtype=pl.String, is_elementwise=True)
+
+
+def _scrubbed(texts: pl.Series, limit: int) -> pl.Series:
+    """Scrub each distinct text once: most columns hold few."""
+    distinct = texts.drop_nulls().unique()
+    if distinct.is_empty():
+        return pl.Series(texts.name, [None] * len(texts), dtype=pl.String)
+    if 2 * len(distinct) > len(texts):
+        return texts.to_frame("text").select(_rules(pl.col("text"), limit)).to_series().alias(texts.name)
+    clean = distinct.to_frame("text").select(_rules(pl.col("text"), limit)).to_series()
+    return texts.replace_strict(distinct, clean, default=None, return_dtype=pl.String)
+
+
+def _rules(text: pl.Expr, limit: int) -> pl.Expr:
     # Regular expressions over a megabyte of text would cost more than what is kept of it.
     cleaned = text.str.slice(0, 4 * limit)
     for pattern, replacement in _RULES:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 _SMALL = 1_000
 """Rows below which a batch with an odd record is read by the slow, tolerant reader."""
 
+_SURROGATE = r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+
 IS_OBJECT = "is_object"
 
 
@@ -74,8 +76,14 @@ def _at(path: str) -> pl.Expr:
 
 
 def _tolerant(flat: pl.Series, paths: Mapping[str, str]) -> pl.DataFrame:
-    rows = flat.alias("record").to_frame()
+    # An emoji that was cut in half is half a surrogate pair: no reader takes it, and the rest is sound.
     record = pl.col("record")
+    halved = record.str.contains(_SURROGATE) & record.str.json_path_match("$").is_null()
+    rows = (
+        flat.alias("record")
+        .to_frame()
+        .with_columns(pl.when(halved).then(record.str.replace_all(_SURROGATE, r"\\ufffd")).otherwise(record))
+    )
     return rows.select(
         *(record.str.json_path_match(f"$.{path}").alias(name) for name, path in paths.items()),
         (record.str.strip_chars().str.starts_with("{") & record.str.json_path_match("$").is_not_null())
