@@ -8,7 +8,7 @@ import polars as pl
 
 from flexkit.analyse import linking
 from flexkit.analyse.attempts import attempts
-from flexkit.analyse.handlers import named
+from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.pairing import PAIRS, SKEW_US, pairs
 from flexkit.terms import Intent, Origin, Outcome, SignalKind
 
@@ -39,6 +39,7 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.La
 
     Handlers get the names and intents that the map *handlers* gives them.
     """
+    names = no_map() if handlers is None else handlers.collect()
     known = linking.prepared(signals)
     warned = linking.warnings(known, alerts)
     is_proxy = pl.col("origin") == Origin.PROXY
@@ -50,16 +51,15 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.La
     keys = pl.concat([warned.select("interaction_sid"), _requested_again(others)]).unique()
     rows = _evidence(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
     rows = pl.concat([rows, warned.select(rows.columns)])
-    if handlers is not None:
-        rows = named(rows.lazy(), handlers).collect()
+    rows = named(rows.lazy(), names).collect()
     tried = attempts(rows)
     has_alerts = bool(warned.height or strays.height) or (
         alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
     )
-    return Affected(rows, tried, pairs(rows, tried, has_alerts=has_alerts), strays, _habits(others, handlers))
+    return Affected(rows, tried, pairs(rows, tried, has_alerts=has_alerts), strays, _habits(others, names))
 
 
-def _habits(signals: pl.LazyFrame, handlers: pl.LazyFrame | None) -> pl.DataFrame:
+def _habits(signals: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
     """What each handler says that it means, over all its requests to close a channel."""
     said = (
         signals.filter(pl.col("kind") == SignalKind.CLOSE_CHANNEL_REQUESTED, pl.col("intent").is_not_null())
@@ -70,8 +70,7 @@ def _habits(signals: pl.LazyFrame, handlers: pl.LazyFrame | None) -> pl.DataFram
         )
         .collect()
     )
-    if handlers is not None:
-        said = named(said.lazy(), handlers).collect()
+    said = named(said.lazy(), names).collect()
     return said.drop_nulls("handler").group_by("handler").agg(pl.col("said_end", "said_removal").sum())
 
 

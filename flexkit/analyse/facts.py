@@ -8,15 +8,14 @@ import polars as pl
 
 from flexkit.analyse import coverage as held
 from flexkit.analyse.attempts import OPERATIONS, SECOND, TERMINAL_TASK_KINDS, UNSERVED_KINDS
+from flexkit.analyse.handlers import AGENT
+from flexkit.analyse.pairing import NATURAL
 from flexkit.terms import Intent, Outcome, SignalKind, Source
 
 if TYPE_CHECKING:
     from flexkit.analyse.affected import Affected
 
 YES, NO = pl.lit(value=True), pl.lit(value=False)
-
-NATURAL = 1 << 31
-"""Attempt ids from here on are agents' completions that TaskRouter shows, not recorded attempts."""
 
 BEFORE_US = 5 * SECOND
 """What happens within this time after an event may be a reaction to it."""
@@ -184,6 +183,7 @@ def _plain() -> list[pl.Expr]:
     gap = col("gap_us")
     by_agent = col("second_actor_type").str.to_lowercase().is_in(_AGENT_ACTORS).fill_null(value=False)
     named_agent = (col("second_operation") == "complete_task") & col("second_handler").str.contains(AGENT_NAME)
+    mapped_agent = (col("second_handler_kind").str.to_lowercase() == "agent") | (col("second_handler") == AGENT)
     told_open = (col("first_status_before") == "active") & (col("first_outcome") == Outcome.ACCEPTED)
     told_closed = (col("second_status_before") == "closed") | (col("second_outcome") == Outcome.REJECTED)
     blur = pl.max_horizontal(
@@ -195,7 +195,7 @@ def _plain() -> list[pl.Expr]:
         (col("first_outcome") == Outcome.ACCEPTED).fill_null(value=False).alias("first_was_answered"),
         (col("second_attempt_id") < NATURAL).fill_null(value=False).alias("second_is_recorded"),
         col("second_attempt_id").is_not_null().alias("second_is_known"),
-        (by_agent | named_agent.fill_null(value=False) | (col("second_attempt_id") >= NATURAL).fill_null(value=False))
+        (by_agent | named_agent.fill_null(value=False) | mapped_agent.fill_null(value=False))
         .alias("second_is_agent"),
         col("second_operation").is_in(["complete_task", "close_conversation"]).fill_null(value=False)
         .alias("second_completes"),

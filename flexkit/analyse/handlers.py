@@ -2,13 +2,99 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import polars as pl
 
-if TYPE_CHECKING:
-    import polars as pl
+from flexkit.analyse.attempts import OPERATIONS
+from flexkit.tables.declared import HANDLERS
+from flexkit.terms import SignalKind, Source
+
+AGENT = "agent (Flex)"
+"""Name of whoever completes a task by hand, where no entry of the map names the worker."""
+TIMER = "conversation timer"
+
+# What an entry of the map gives, and the column of signals that it is held against.
+_COLUMNS = {
+    "url_path": "subscription",
+    "user_agent": "user_agent",
+    "flow": "flow_sid",
+    "widget": "widget",
+    "worker": "worker_sid",
+    "event": "event_name",
+}
 
 
-def named(signals: pl.LazyFrame, handlers: pl.LazyFrame) -> pl.LazyFrame:
-    """*signals* with the ``handler`` (and, where it is null, the ``intent``) that the map *handlers* gives."""
-    del handlers
-    return signals
+def named(signals: pl.LazyFrame, handlers: pl.DataFrame) -> pl.LazyFrame:
+    """*signals* with ``handler`` as the map *handlers* (`flexkit.tables.declared.HANDLERS`) names it.
+
+    Also fills ``intent`` where the signal has none, and adds ``handler_kind``. The first entry counts of
+    which everything matches that it gives; a signal that no entry matches keeps its derived name.
+    """
+    entries = handlers.sort("order").to_dicts()
+    held = signals.collect_schema().names()
+    name, intent, kind = pl.col("handler"), pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
+    for entry in reversed(entries):
+        matches = _matches(entry, held)
+        if matches is None:
+            continue
+        name = pl.when(matches).then(pl.lit(entry["handler"])).otherwise(name)
+        intent = pl.when(matches).then(pl.lit(entry["intent"], dtype=pl.String)).otherwise(intent)
+        kind = pl.when(matches).then(pl.lit(entry["kind"], dtype=pl.String)).otherwise(kind)
+    said = pl.col("intent") if "intent" in held else pl.lit(None, dtype=pl.String)
+    return signals.with_columns(handler=name, intent=pl.coalesce(said, intent), handler_kind=kind)
+
+
+def _matches(entry: dict[str, object], held: list[str]) -> pl.Expr | None:
+    """Whether a signal matches all that *entry* gives; nothing where it asks for a column that is absent."""
+    tests: list[pl.Expr] = []
+    for pattern, column in (*_COLUMNS.items(), ("logged", "handler")):
+        if (wanted := entry.get(pattern)) is None:
+            continue
+        if column not in held:
+            return None
+        tests.append(pl.col(column).str.contains(str(wanted)))
+    if entry.get("logged") is not None:
+        tests.append(pl.col("source") == Source.APP_LOG)
+    if (hashes := entry.get("ip_hashes")) is not None:
+        if "source_ip_hash" not in held:
+            return None
+        tests.append(pl.col("source_ip_hash").is_in(hashes))
+    return pl.all_horizontal(tests).fill_null(value=False) if tests else None
+
+
+def no_map() -> pl.DataFrame:
+    """A handler map without entries."""
+    return pl.DataFrame(schema=HANDLERS)
+
+
+def seen(signals: pl.LazyFrame, handlers: pl.DataFrame | None = None) -> pl.LazyFrame:
+    """Every automation that the evidence shows, and whether the map names it.
+
+    Columns: handler, source, operation (what it attempts, or ``receives`` for the receiver of webhooks),
+    signals (count), last_seen_at, is_named. Agents and Twilio itself are not listed.
+    """
+    kinds = list(OPERATIONS)
+    column = pl.col("subscription") if "subscription" in signals.collect_schema() else pl.lit(None, dtype=pl.String)
+    attempts = signals.filter(pl.col("kind").is_in(kinds), pl.col("handler").is_not_null()).with_columns(
+        derived=pl.col("handler"), operation=pl.col("kind").replace_strict(OPERATIONS, return_dtype=pl.String)
+    )
+    receivers = signals.filter(
+        pl.col("source").is_in([Source.INTERACTIONS_WEBHOOK, Source.CONVERSATIONS, Source.TASKROUTER]),
+        ~pl.col("kind").is_in([*kinds, SignalKind.WARNING.value]),
+        column.is_not_null() & (column != "event-streams"),
+    ).with_columns(derived=column, handler=column, operation=pl.lit("receives"))
+    both = pl.concat([attempts, receivers], how="diagonal")
+    if handlers is not None:
+        both = named(both, handlers)
+    return (
+        both.group_by("handler", "source", "operation")
+        .agg(
+            signals=pl.len(),
+            last_seen_at=pl.col("occurred_at").max(),
+            is_named=(pl.col("handler") != pl.col("derived")).any(),
+        )
+        .with_columns(
+            is_named=pl.col("is_named")
+            | pl.col("handler").is_in([] if handlers is None else handlers["handler"].unique().to_list())
+        )
+        .sort("is_named", "signals", "handler", descending=[False, True, False])
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from flexkit.analyse.attempts import SECOND, TERMINAL_TASK_KINDS
+from flexkit.analyse.handlers import AGENT, TIMER
 from flexkit.tables.schema import SIDS, SIGNALS
 from flexkit.terms import EvidenceKind, Outcome, SignalKind
 
@@ -23,11 +24,18 @@ RETRY_US = 180 * SECOND
 CLOSING_LAG_US = 2 * SECOND
 """A recorded attempt this long after the channel was seen closed can still be what closed it."""
 SKEW_US = 10 * SECOND
+NATURAL = 1 << 31
+"""Attempt ids from here on are completions that TaskRouter shows, not recorded attempts."""
+
+_BY_HAND = pl.col("actor_type").str.to_lowercase().is_in(["worker", "user"]).fill_null(value=False) | (
+    pl.col("actor_type").is_null() & pl.col("worker_sid").is_not_null()
+)
 
 _SIDE = (
     "attempt_id", "occurred_us", "source", "handler", "operation", "kind", "outcome", "intent", "status_before",
     "trigger_id", "trigger_key", "trigger_kind", "trigger_us", "actor_type", "evidence_sid", "attempt",
     "precision_us", "time_kind", "task_sid", "subscription", "worker_sid",
+    "handler_kind",
 )  # fmt: skip
 _TYPES = SIGNALS.dtypes | {
     "attempt_id": pl.UInt32,
@@ -35,6 +43,7 @@ _TYPES = SIGNALS.dtypes | {
     "trigger_key": pl.String,
     "trigger_kind": pl.String,
     "trigger_us": pl.Int64,
+    "handler_kind": pl.String,
 }
 PAIRS: dict[str, pl.DataType | type[pl.DataType]] = {
     "interaction_sid": pl.String,
@@ -107,8 +116,11 @@ def _natural(rows: pl.DataFrame) -> pl.DataFrame:
     return (
         rows.filter(pl.col("kind").is_in(kinds))
         .sort("interaction_sid", "occurred_us", "kind", descending=[False, False, True])
-        .with_row_index("attempt_id", offset=1 << 31)
+        .with_row_index("attempt_id", offset=NATURAL)
         .with_columns(
+            handler=pl.when(_BY_HAND & (pl.col("handler").is_null() | pl.col("handler").is_in(["worker", "user"])))
+            .then(pl.lit(AGENT))
+            .otherwise("handler"),
             operation=pl.lit("complete_task"),
             trigger_key=pl.lit(None, dtype=pl.String),
             trigger_kind=pl.lit(None, dtype=pl.String),
@@ -214,7 +226,12 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
             .when(unserved)
             .then(pl.lit("task"))
             .otherwise(pl.lit("unknown")),
-            handler=pl.lit(None, dtype=pl.String),
+        )
+        .with_columns(
+            handler=pl.when(pl.col("closer") == "agent")
+            .then(pl.lit(AGENT))
+            .when(pl.col("closer") == "timer")
+            .then(pl.lit(TIMER)),
         )
         .drop("attempt_id", strict=False)
     )
