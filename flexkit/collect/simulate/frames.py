@@ -16,6 +16,7 @@ from flexkit.collect.simulate.formats import HOST
 from flexkit.collect.simulate.observe import SOURCES, Stream
 from flexkit.collect.simulate.observe_alerts import WARNING_CODE
 from flexkit.collect.simulate.sids import generator
+from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import ALERTS, COVERAGE, INSTANT, SIGNALS, key64, signal_keys
 from flexkit.terms import CoverageState, Origin, Outcome, SignalKind, TimeKind
 
@@ -38,6 +39,9 @@ _REQUESTS = {
     "complete_task": SignalKind.COMPLETE_REQUESTED,
     "close_conversation": SignalKind.CLOSE_CONVERSATION_REQUESTED,
 }
+REDACTOR = Redactor(b"simulated")
+"""Replaces addresses; an import with the same key gives the same pseudonyms."""
+
 _WHOLE_SECONDS = (Stream.ALERTS, Stream.EXECUTIONS, Stream.STEPS)
 
 
@@ -144,20 +148,25 @@ def _task_events(frame: pl.DataFrame, workflow: str) -> pl.DataFrame:
             pl.lit("api")
         ).when(pl.col("via") == "twilio").then(pl.lit("twilio"))
     )  # fmt: skip
+    once = frame.filter(pl.col("event").is_in(list(known))).unique("event_sid", keep="first", maintain_order=True)
+    caller = pl.format("api@{}", pl.col("source_ip_hash").str.slice(0, 8))
     return (
-        frame.filter(pl.col("event").is_in(list(known)))
-        .unique("event_sid", keep="first", maintain_order=True)
-        .with_columns(kind=pl.col("event").replace_strict(known, return_dtype=pl.String), actor_type=actor)
+        once.with_columns(kind=pl.col("event").replace_strict(known, return_dtype=pl.String), actor_type=actor)
         .with_columns(
             signal_id=pl.format("{}/{}", "event_sid", "kind"),
             time_kind=pl.lit(TimeKind.EVENT.value),
             conversation_sid=_conversation(),
-            handler=pl.col("actor_type").replace("twilio", "taskrouter"),
+            source_ip_hash=pl.when("by_rest").then(REDACTOR.pseudonyms(once["source_ip"])),
             trigger_id=pl.col("event_sid"),
             evidence_sid=pl.col("event_sid"),
             event_name=pl.col("event"),
             workflow_sid=pl.lit(workflow),
             worker_sid=pl.when(pl.col("event") != "task.created").then("worker_sid"),
+        )
+        .with_columns(
+            handler=pl.when(pl.col("actor_type") == "api")
+            .then(caller)
+            .otherwise(pl.col("actor_type").replace("twilio", "taskrouter"))
         )
     )
 
@@ -168,6 +177,7 @@ def _warnings(frame: pl.DataFrame) -> pl.DataFrame:
         signal_id=pl.format("{}/warning", "alert_sid"),
         kind=pl.lit(SignalKind.WARNING.value),
         time_kind=pl.lit(TimeKind.EVENT.value),
+        trigger_id=pl.col("token"),
         evidence_sid=pl.col("alert_sid"),
         event_name=pl.col("code"),
         reason=pl.col("message"),
@@ -235,7 +245,9 @@ def alerts(evidence: Evidence) -> pl.DataFrame:
     """The table ``alerts`` of this evidence."""
     found = evidence.frames[Stream.ALERTS].unique("alert_sid", keep="first", maintain_order=True)
     proxy = pl.col("resource_sid").str.starts_with("KI").fill_null(value=False)
-    flex = pl.col("resource_sid").str.contains("^(KD|UO)") | pl.col("service_sid").str.starts_with("GO")
+    named = pl.col("resource_sid").str.contains("^(KD|UO)") | pl.col("service_sid").str.starts_with("GO")
+    # Only the error log of Event Streams says which product an alert is from.
+    flex = named.fill_null(value=False) | (pl.col("by_stream") & (pl.col("product") == "Flex"))
     return ALERTS.conform(
         _with_resource(found)
         .lazy()
@@ -246,10 +258,11 @@ def alerts(evidence: Evidence) -> pl.DataFrame:
             created_at=(pl.col("at_us") + pl.col("lag_us")).cast(INSTANT),
             origin=pl.when(proxy)
             .then(pl.lit(Origin.PROXY.value))
-            .when(flex.fill_null(value=False))
+            .when(flex)
             .then(pl.lit(Origin.FLEX.value))
             .otherwise(pl.lit(Origin.UNDETERMINED.value)),
             has_detail=pl.lit(value=True),
+            product=pl.when("by_stream").then("product"),
         )
     ).collect()
 

@@ -11,40 +11,37 @@ from flexkit.terms import Intent
 if TYPE_CHECKING:
     from flexkit.collect.simulate.observe import Scene
 
-_TITLES = {
-    Role.AGENT: "Agents, in the Flex UI",
-    Role.END_BUTTON: "End chat button",
-    Role.CUSTOMER_LEFT: "Closes when the customer has left",
-    Role.OWNER: "Owner of terminal task events",
-    Role.STUDIO: "Studio flow after the task",
-    Role.SWEEPER: "Sweeper on the event stream",
-    Role.PARK: "Park button",
-    Role.INACTIVITY: "Job for silent conversations",
-    Role.TIMER: "Conversation timers",
-    Role.CRM: "Customer database",
-}
-_EVENTS = {
-    Role.CUSTOMER_LEFT: ("onParticipantLeft",),
-    Role.OWNER: ("task.canceled", "task.completed"),
-    Role.STUDIO: ("task.canceled", "task.completed"),
-    Role.SWEEPER: ("workflow.timeout", "task.wrapup"),
+# Kind and title of each automation, and the events that set it off.
+_ABOUT: dict[Role, tuple[str, str, tuple[str, ...]]] = {
+    Role.AGENT: ("agent", "Agents, in the Flex UI", ()),
+    Role.END_BUTTON: ("function", "End chat button", ()),
+    Role.CUSTOMER_LEFT: ("webhook", "Closes when the customer has left", ("onParticipantLeft",)),
+    Role.OWNER: ("webhook", "Owner of terminal task events", ("task.canceled", "task.completed")),
+    Role.STUDIO: ("flow", "Studio flow after the task", ("task.canceled", "task.completed")),
+    Role.SWEEPER: ("queue", "Sweeper on the event stream", ("workflow.timeout", "task.wrapup")),
+    Role.PARK: ("function", "Park button", ()),
+    Role.INACTIVITY: ("job", "Job for silent conversations", ()),
+    Role.CRM: ("job", "Customer database", ()),
 }
 
 
 def handlers_toml(seen: Scene) -> str:
-    """The text of ``handlers.toml``: a name and title for each automation, and what to recognize it by."""
-    flow = seen.identity.account.after_task_flow
-    matches: dict[Role, list[str]] = {
-        Role.STUDIO: [f'flow = ["{flow}"]', f'widget = ["{CLOSE_WIDGET}"]'],
-    }
-    blocks = ["# Who is who: one block for each automation. 'match' says what its traces look like.\n"]
-    for role, name in seen.world.centre.names.items():
-        lines = ["[[handler]]", f'name = "{name}"', f'title = "{_TITLES[role]}"']
-        if role != Role.TIMER:
-            lines.append(f'intent = "{Intent.REMOVE_AGENT if role == Role.PARK else Intent.END}"')
-        if role in _EVENTS:
-            lines.append(f"events = [{', '.join(chr(34) + event + chr(34) for event in _EVENTS[role])}]")
-        logged = [f'handler = ["{name}"]', *matches.get(role, [])]
-        lines.append(f"match = {{ {', '.join(logged)} }}")
-        blocks.append("\n".join(lines) + "\n")
+    """The text of ``handlers.toml``: a name for each automation, by what it logs and, for Studio, by its widget."""
+
+    def quoted(text: str) -> str:
+        return f'"{text}"'
+
+    names = seen.world.centre.names
+    blocks = ["# Who is who: the centre's automations by name.\n"]
+    for role, (kind, title, events) in _ABOUT.items():
+        name = names[role]
+        about = [f'name = "{name}"', f'title = "{title}"', f'kind = "{kind}"']
+        about.append(f'intent = "{Intent.REMOVE_AGENT if role == Role.PARK else Intent.END}"')
+        if events:
+            about.append(f"events = [{', '.join(quoted(event) for event in events)}]")
+        traces = [f"logged = {quoted(name)}"]
+        if role == Role.STUDIO:
+            flow = seen.identity.account.after_task_flow
+            traces.append(f"flow = {quoted(flow)}, widget = {quoted(CLOSE_WIDGET)}")
+        blocks += ["\n".join(["[[handler]]", *about, f"match = {{ {trace} }}"]) + "\n" for trace in traces]
     return "\n".join(blocks)

@@ -21,8 +21,12 @@ from flexkit.terms import Cause
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from flexkit.collect.simulate.evidence import Evidence
     from flexkit.collect.simulate.world import World
+
+    _Times = NDArray[np.int64]
 
 _INSTANT = pl.Datetime("us", "UTC")
 
@@ -104,7 +108,7 @@ def _benign(seen: Scene) -> pl.DataFrame:
     warned[world.attempts.interaction[world.resolution.warned]] = True
     fate = world.resolution.fate
 
-    def having(*fates: Fate) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def having(*fates: Fate) -> NDArray[np.bool_]:
         marked = np.zeros(len(warned), dtype=np.bool_)
         marked[world.attempts.interaction[np.isin(fate, fates)]] = True
         return marked
@@ -162,7 +166,7 @@ def counts(evidence: Evidence) -> dict[str, object]:
     now = warnings(world)
     attempts = world.attempts
     dates = [date.isoformat() for date in world.calendar.days]
-    closed = world.resolution.closed_at[world.resolution.closer >= 0]
+    completed = _completed_at(evidence.seen)
     first_warned = _first_warning(world)
     heard = evidence.frames[Stream.ALERTS].filter((pl.col("code") == "80906") & (pl.col("i") >= 0))
     return {
@@ -172,7 +176,8 @@ def counts(evidence: Evidence) -> dict[str, object]:
         "start": _iso(world.start),
         "end": _iso(world.end),
         "interactions": len(world.interactions),
-        "completed": now.completed,
+        "completed": len(completed),
+        "left_open": len(completed) - now.completed,
         "warned_interactions": now.interactions,
         "duplicates": now.duplicates,
         "warnings": now.warnings,
@@ -186,14 +191,14 @@ def counts(evidence: Evidence) -> dict[str, object]:
         },
         "days": [
             {"on": on, "completed": done, "warned_interactions": hit}
-            for on, done, hit in zip(dates, _daily(world, closed), _daily(world, first_warned), strict=True)
+            for on, done, hit in zip(dates, _daily(world, completed), _daily(world, first_warned), strict=True)
         ],
         "fixes": [
             {
                 "id": each.deployment.fix_id,
                 "kind": str(each.deployment.kind),
                 "deployed_at": _iso(each.at_us),
-                **_effect(world, each.at_us),
+                **_effect(world, completed, each.at_us),
             }
             for each in world.deployed
         ],
@@ -203,21 +208,30 @@ def counts(evidence: Evidence) -> dict[str, object]:
     }
 
 
-def _first_warning(world: World) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _completed_at(seen: Scene) -> _Times:
+    """When each was completed: its channel closed, or its last task ended while the channel stays open."""
+    resolution, tasks = seen.world.resolution, seen.tasks
+    last = np.zeros(len(resolution.closer), dtype=np.int64)
+    last[tasks.interaction] = np.arange(len(tasks))
+    ended = np.maximum(tasks.completed, tasks.canceled)[last]
+    at = np.where(resolution.closer >= 0, resolution.closed_at, ended)
+    return at[at >= 0]
+
+
+def _first_warning(world: World) -> _Times:
     warned = np.flatnonzero(world.resolution.warned)
     _, first = np.unique(world.attempts.interaction[warned], return_index=True)
     return world.attempts.served[warned[first]]
 
 
-def _daily(world: World, at: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
+def _daily(world: World, at: _Times) -> list[int]:
     hour = (at - world.start) // 3_600_000_000
     day = world.calendar.local_day[np.clip(hour, 0, len(world.calendar.local_day) - 1)]
     return [int(count) for count in np.bincount(day, minlength=len(world.calendar.days))]
 
 
-def _effect(world: World, at_us: int) -> dict[str, float | int | None]:
+def _effect(world: World, closed: _Times, at_us: int) -> dict[str, float | int | None]:
     """Share of completed interactions that were warned, before and after *at_us* (neighbouring fixes as they are)."""
-    closed = world.resolution.closed_at[world.resolution.closer >= 0]
     edges = sorted(each.at_us for each in world.deployed)
     start = max([edge for edge in edges if edge < at_us], default=world.start)
     end = min([edge for edge in edges if edge > at_us], default=world.end)

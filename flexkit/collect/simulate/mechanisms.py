@@ -176,7 +176,7 @@ class _Desk:
     def first_attempts(self, work: _AtWork) -> Marks:
         """The attempts that should end each interaction; where a button's reply was slow to come."""
         mode, role = self.these.mode, self.primary
-        slow = work.one & (mode == Mode.BUTTON) & self._lucky(0.5)
+        slow: Marks = work.one & (mode == Mode.BUTTON) & self._lucky(0.5)
         lost = slow & self._lucky(0.6)
         who = np.flatnonzero(mode != Mode.PARK)
         cause = np.where(work.one, C1, np.where(mode == Mode.TERMINAL, C4, NO_CAUSE))
@@ -208,12 +208,14 @@ class _Desk:
         again = 1 + np.minimum(rng.geometric(1 - centre.retry_again, size) - 1, centre.retry_tries - 1)
         again = np.where(double_feed | double_click | (role == Role.STUDIO), 1, again)
         at = self.primary_at[who]
+        # A second execution of a flow has an identity of its own: nothing that a handler could remember.
+        trigger = np.where(role == Role.STUDIO, self.ledger.new_triggers(size), self.trigger[who])
         for number in range(1, int(again.max(initial=0)) + 1):
             at = at + self._after(wait * rng.uniform(0.97, 1.03, size))
             here = again >= number
             self.ledger.add(
                 who[here], role=role[here], operation=Operation.CLOSE_CHANNEL, feed=_FEEDS[role[here]], cause=C1,
-                sent=at[here], trigger=self.trigger[who][here], try_number=number + 1, deduped=deduped,
+                sent=at[here], trigger=trigger[here], try_number=number + 1, deduped=deduped,
             )  # fmt: skip
 
     def completed_after_close(self, chosen: Marks) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import polars as pl
 from flexkit.collect.simulate.centre import SECOND
 from flexkit.collect.simulate.observe import Scene, finish
 from flexkit.collect.simulate.observe_handlers import attempt_sids
-from flexkit.collect.simulate.sids import generator, pick, sid, sids
+from flexkit.collect.simulate.sids import generator, pick, sid, sids, tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,7 +32,10 @@ def alerts(seen: Scene) -> pl.DataFrame:
     rng = generator(seen.world.seed, "alert-lag")
     # Written down a little after it happened; the damage makes some much later.
     lag = (rng.exponential(1.5, frame.height) * SECOND).astype(np.int64)
-    return finish(frame.with_columns(lag_us=pl.Series(lag) // SECOND * SECOND), seen.world, resolution=SECOND)
+    frame = frame.with_columns(
+        lag_us=pl.Series(lag) // SECOND * SECOND, token=tokens(seen.world.seed, "debugger", frame.height)
+    )
+    return finish(frame, seen.world, resolution=SECOND)
 
 
 def _warnings(seen: Scene) -> pl.DataFrame:

@@ -144,7 +144,8 @@ def studio(seen: Scene) -> tuple[pl.DataFrame, pl.DataFrame]:
             "media_sid": pick(ids.media, i),
             "customer_phone": pick(ids.customer_phone, i),
             "contact_sid": sids(world.seed, "FC", "contact", size),
-            "initiated_by": sids(world.seed, "RQ", "start", size),
+            # Two executions of one interaction were started by one request.
+            "initiated_by": pick(sids(world.seed, "RQ", "start", len(world.interactions)), i),
         }
     )
     step_sids = sids(world.seed, "FT", "step", 2 * size)
@@ -161,7 +162,7 @@ def studio(seen: Scene) -> tuple[pl.DataFrame, pl.DataFrame]:
             second.with_columns(
                 name=pl.when("closes").then(pl.lit("success")).otherwise(pl.lit("match")),
                 left=pl.when("closes").then(pl.lit(CLOSE_WIDGET)).otherwise(pl.lit("split_outcome")),
-                entered=pl.when("closes").then(pl.lit(SURVEY_WIDGET)).otherwise(pl.lit(SURVEY_WIDGET)),
+                entered=pl.lit(SURVEY_WIDGET),
                 is_close=pl.col("closes"),
             ),
         ]

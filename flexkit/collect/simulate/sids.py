@@ -29,10 +29,10 @@ def sid(seed: int, prefix: str, label: str) -> str:
 
 
 def tokens(seed: int, label: str, count: int) -> pl.Series:
-    """*count* random identifiers of the form of a UUID."""
+    """*count* random identifiers of the form of a UUID; the last group has a letter, unlike a telephone number."""
     digits = generator(seed, f"token/{label}").bytes(16 * count).hex()
     parts = [digits[at : at + 32] for at in range(0, 32 * count, 32)]
-    return pl.Series([f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:]}" for d in parts], dtype=pl.String)
+    return pl.Series([f"{d[:8]}-{d[8:12]}-{d[12:16]}-{d[16:20]}-{d[20:31]}e" for d in parts], dtype=pl.String)
 
 
 def pick(series: pl.Series, index: NDArray[np.integer]) -> pl.Series:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from flexkit.collect.simulate import formats, formats_alerts
+from flexkit.collect.simulate import formats, formats_alerts, snapshots
 from flexkit.collect.simulate.attempts import Feed
 from flexkit.collect.simulate.centre import DAY, SECOND, Role
 from flexkit.collect.simulate.observe import Stream
 from flexkit.collect.simulate.server import Fate
 from flexkit.collect.simulate.sids import pick, tokens
 from flexkit.collect.simulate.template import compact
+from flexkit.terms import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,13 +63,13 @@ def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]
     def delivered() -> list[pl.DataFrame]:
         """What one receiver captured of all webhooks: rows of time, interaction and record."""
         heard, changed = frames[Stream.INTERACTIONS], frames[Stream.CONVERSATIONS]
-        called, told = callbacks(evidence, events), _tokened(warned, evidence)
+        called = callbacks(evidence, events)
         exact = not coarse(Stream.CONVERSATIONS)
         return [
             _placed(heard, formats.interactions_webhooks(heard, ids)),
             _placed(changed, formats.conversations_webhooks(changed, ids, fraction=exact)),
             _placed(called, formats.task_callbacks(called, ids)),
-            _placed(told, formats_alerts.debugger_webhook(told, ids)),
+            _placed(warned, formats_alerts.debugger_webhook(warned, ids)),
         ]
 
     yield "webhooks.jsonl.gz", lambda: _lines(_unordered(pl.concat(delivered())), lambda part: part["record"])
@@ -90,6 +91,9 @@ def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]
             lambda part: formats.completion_log(part, fraction=not coarse(Stream.COMPLETION_LOG)),
         ),
     )
+    if Source.TWILIO_API not in damage.missing:
+        yield "configuration.json.gz", lambda: _listed(snapshots.configuration(evidence))
+        yield "interactions-and-channels.json.gz", lambda: _listed(snapshots.resources(evidence))
     ran, went = frames[Stream.EXECUTIONS], frames[Stream.STEPS]
     yield from _items("studio-executions", ran, "executions", lambda part: formats.executions(part, ids))
     yield from _items("studio-steps", went, "steps", lambda part: formats.steps(part, ids))
@@ -100,6 +104,12 @@ def _lines(frame: pl.DataFrame, render: Callable[[pl.DataFrame], pl.Series]) -> 
     for part in frame.iter_slices(_CHUNK):
         if part.height:
             yield "\n".join(render(part).to_list()) + "\n"
+
+
+def _listed(resources: list[dict[str, Any]]) -> Iterator[str]:
+    """Resources that were read one by one, as one JSON array."""
+    if resources:
+        yield "[" + ",\n".join(compact(resource) for resource in resources) + "]\n"
 
 
 def _array(
@@ -130,10 +140,6 @@ def _placed(frame: pl.DataFrame, record: pl.Series) -> pl.DataFrame:
 def _unordered(frame: pl.DataFrame) -> pl.DataFrame:
     """Neither Event Streams nor an export keeps order: half a day's records come by interaction."""
     return frame.sort(pl.col("order_us") // (DAY // 2), "i", "order_us", maintain_order=True)
-
-
-def _tokened(frame: pl.DataFrame, evidence: Evidence) -> pl.DataFrame:
-    return frame.with_columns(token=tokens(evidence.seen.world.seed, "debugger", frame.height))
 
 
 def callbacks(evidence: Evidence, events: pl.DataFrame) -> pl.DataFrame:
