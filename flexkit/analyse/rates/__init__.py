@@ -5,7 +5,7 @@ from __future__ import annotations
 from flexkit.analyse.rates.changepoints import change_points
 from flexkit.analyse.rates.control import control_chart
 from flexkit.analyse.rates.daily import collapse, daily_counts, has_denominator
-from flexkit.analyse.rates.expected import Runs, expected_chart, runs_rules
+from flexkit.analyse.rates.expected import Runs, runs_rules
 from flexkit.analyse.rates.intervals import difference_interval, interval
 from flexkit.analyse.rates.lateness import completeness
 from flexkit.analyse.rates.patterns import Multiplicity, cohorts, hour_week, multiplicity, time_between
@@ -30,7 +30,6 @@ __all__ = [
     "control_chart",
     "daily_counts",
     "difference_interval",
-    "expected_chart",
     "funnel",
     "has_denominator",
     "hour_week",

@@ -42,7 +42,8 @@ def local_days(since: dt.datetime, until: dt.datetime, *, tz: str) -> pl.DataFra
     instants = starts.fill_null(late).dt.convert_time_zone("UTC")
     frame = pl.DataFrame({"date": dates[:-1], "start": instants[:-1], "end": instants[1:]})
     length = (pl.col("end") - pl.col("start")).dt.total_seconds()
-    held_from, held_to = pl.max_horizontal("start", pl.lit(since)), pl.min_horizontal("end", pl.lit(until))
+    held_from = pl.max_horizontal("start", pl.lit(since.astimezone(dt.UTC)))
+    held_to = pl.min_horizontal("end", pl.lit(until.astimezone(dt.UTC)))
     return frame.with_columns(
         hours=length / 3600,
         held=((held_to - held_from).dt.total_seconds() / length).clip(0, 1),

@@ -19,6 +19,7 @@ EVENT_ONLY = ("handler", "cause")
 COMPLETE_SHARE = 0.98
 """A day whose sources are covered for less than this share of it is a gap."""
 DUP_SHARE, COUNT = "dup_share", "count"
+_COUNTED = ("events", "duplicates", "warnings", "warned")
 
 
 def daily_counts(
@@ -35,7 +36,8 @@ def daily_counts(
     """One row per local day (and per value of *by*), zeros included.
 
     Columns: date, *by*, events (interactions whose first duplicate came that day), exposure (interactions first
-    completed that day), duplicates (rows), warnings (alerts), estimand, hours (23 to 25), completeness (share of
+    completed that day), duplicates (rows), warnings (alerts), warned (of events, those
+    with a warning on any of their duplicates), estimand, hours (23 to 25), completeness (share of
     the day between *since* and *until* that the sources cover), is_partial, is_gap.
 
     *by* may name columns of *completions* (channel_type, first_handler, and what else they carry), `handler` (who
@@ -72,20 +74,20 @@ def daily_counts(
         days.join(cells, how="cross")
         .join(exposure, on=["date", *own], how="left", nulls_equal=True)
         .join(events, on=["date", *by], how="left", nulls_equal=True)
-        .with_columns(pl.col("exposure", "events", "duplicates", "warnings").fill_null(0).cast(pl.Int64))
+        .with_columns(pl.col("exposure", *_COUNTED).fill_null(0).cast(pl.Int64))
     )
     counts = _with_gaps(counts, coverage)
     if not has_denominator(completions):
         counts = counts.with_columns(exposure=pl.col("hours"), estimand=pl.lit(COUNT))
     else:
         counts = counts.with_columns(pl.col("exposure").cast(pl.Float64), estimand=pl.lit(DUP_SHARE))
-    order = ["date", *by, "events", "exposure", "duplicates", "warnings", "estimand", "hours"]
+    order = ["date", *by, "events", "exposure", "duplicates", "warnings", "warned", "estimand", "hours"]
     return counts.select(*order, "completeness", "is_partial", "is_gap").sort("date", *by)
 
 
 def collapse(counts: pl.DataFrame, keep: Sequence[str] = ()) -> pl.DataFrame:
     """*counts* added up over every dimension that is not in *keep*, without counting an exposure twice."""
-    fixed = {"date", "events", "exposure", "duplicates", "warnings", "estimand", "hours", "completeness"}
+    fixed = {"date", "exposure", *_COUNTED, "estimand", "hours", "completeness"}
     dimensions = [name for name in counts.columns if name not in fixed and not name.startswith("is_")]
     own = [name for name in dimensions if name not in EVENT_ONLY]
     shared = ["estimand", "hours", "completeness", "is_partial", "is_gap", "is_holiday"]
@@ -95,7 +97,7 @@ def collapse(counts: pl.DataFrame, keep: Sequence[str] = ()) -> pl.DataFrame:
     cell = counts.group_by("date", *own).agg(pl.col("exposure").max())
     # Hours of the day are no sum over channels: everything shares the same day.
     added = cell.group_by("date", *kept_own).agg(pl.col("exposure").max() if is_count else pl.col("exposure").sum())
-    summed = [pl.col(name).sum() for name in ("events", "duplicates", "warnings") if name in counts.columns]
+    summed = [pl.col(name).sum() for name in _COUNTED if name in counts.columns]
     events = counts.group_by("date", *keep).agg(*summed, *same)
     joined = events.join(added, on=["date", *kept_own], how="left", nulls_equal=True)
     return joined.select([name for name in counts.columns if name in joined.columns]).sort("date", *keep)
@@ -134,6 +136,7 @@ def _events(
         date=_local_day("second_at", tz),
     ).with_columns(
         is_first=pl.col("second_at").rank("ordinal").over("interaction_sid") == 1,
+        is_warned=(pl.col("alerts").sum() > 0).over("interaction_sid"),
     )
     if "cause" in by and causes is not None:
         labels = causes.lazy().select("interaction_sid", "cause", second_at="occurred_at")
@@ -144,7 +147,12 @@ def _events(
         rows = rows.join(dimensions, on="interaction_sid", how="left")
     return (
         rows.group_by("date", *by)
-        .agg(events=pl.col("is_first").sum(), duplicates=pl.len(), warnings=pl.col("alerts").sum())
+        .agg(
+            events=pl.col("is_first").sum(),
+            duplicates=pl.len(),
+            warnings=pl.col("alerts").sum(),
+            warned=(pl.col("is_first") & pl.col("is_warned")).sum(),
+        )
         .collect()
     )
 
@@ -200,7 +208,7 @@ def _with_gaps(counts: pl.DataFrame, coverage: pl.DataFrame | pl.LazyFrame | Non
 
 
 def _empty(by: Sequence[str], own: dict[str, pl.DataType]) -> pl.DataFrame:
-    counted = dict.fromkeys(("duplicates", "warnings"), pl.Int64())
+    counted = dict.fromkeys(("duplicates", "warnings", "warned"), pl.Int64())
     return pl.DataFrame(
         schema={
             "date": pl.Date(),

@@ -57,11 +57,13 @@ def fit_glm(
     offset: Floats | float = 0.0,
     trials: Floats | float = 1.0,
     mask: Floats | None = None,
+    alpha: float = 0.0,
 ) -> Fit:
     """Fit *events* (…, n) on *design* (…, n, k).
 
     `offset` is added to the linear predictor (log exposure; for binomial the log odds of the exposures), `trials`
-    are the binomial denominators. `mask` (…, n) of ones and zeros leaves observations out of a batch's member.
+    are the binomial denominators. `mask` (…, n) of ones and zeros leaves observations out of a batch's member. `alpha`
+    makes the Poisson family negative binomial with that extra variance (mean + alpha·mean²).
     """
     counts, size = np.asarray(events, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     keep = np.ones(1) if mask is None else mask
@@ -69,8 +71,8 @@ def fit_glm(
     coefficients = np.zeros(design.shape[-1])
     converged = False
     for _ in range(_ROUNDS):
-        fitted, weights = _mean_and_weight(eta, size, family)
-        pull = eta - offset + (counts - fitted) / weights
+        fitted, slope, weights = _mean_and_weight(eta, size, family, alpha)
+        pull = eta - offset + (counts - fitted) / slope
         weighted = design * (weights * keep)[..., None]
         moments = np.swapaxes(weighted, -1, -2)
         step = _solve(moments @ design, (moments @ pull[..., None]))[..., 0]
@@ -79,7 +81,7 @@ def fit_glm(
         coefficients = step
         if converged:
             break
-    fitted, weights = _mean_and_weight(eta, size, family)
+    fitted, slope, weights = _mean_and_weight(eta, size, family, alpha)
     information = np.swapaxes(design * (weights * keep)[..., None], -1, -2) @ design
     residual = counts - fitted
     return Fit(
@@ -88,8 +90,8 @@ def fit_glm(
         fitted=fitted,
         weights=weights,
         covariance=_inverse(information),
-        pearson=residual / np.sqrt(weights),
-        working=residual / weights,
+        pearson=residual * np.sqrt(weights) / slope,
+        working=residual / slope,
         deviance=_deviance(counts, fitted, size, family, keep),
         converged=converged,
     )
@@ -115,12 +117,14 @@ def _start(counts: Floats, size: Floats, family: Family) -> Floats:
     return np.log(share / (1 - share))
 
 
-def _mean_and_weight(eta: Floats, size: Floats, family: Family) -> tuple[Floats, Floats]:
+def _mean_and_weight(eta: Floats, size: Floats, family: Family, alpha: float) -> tuple[Floats, Floats, Floats]:
+    """Mean, its slope in the linear predictor, and the information of one observation."""
     if family == "poisson":
         fitted = np.exp(eta)
-        return fitted, fitted
+        return fitted, fitted, (fitted / (1 + alpha * fitted) if alpha else fitted)
     share = 1 / (1 + np.exp(-eta))
-    return size * share, np.maximum(size * share * (1 - share), 1e-12)
+    weights = np.maximum(size * share * (1 - share), 1e-12)
+    return size * share, weights, weights
 
 
 def _solve(matrix: Floats, right: Floats) -> Floats:

@@ -174,9 +174,24 @@ def _spread(series: Series, estimand: Estimand, history: pl.DataFrame | None) ->
         longer = _series(history, estimand)
         longer = longer.keep(longer.usable)
         if longer.events.sum() >= FEW_EVENTS:
-            found = share_dispersion(longer.events, longer.exposure, longer.index, binomial=binomial)
-            return Dispersion(found.phi, found.rho, found.vif, max(days / found.vif - 1, 2.0)), True
+            return _scaled(series, longer, binomial=binomial), True
     return Dispersion(BORROWED_PHI, 0.0, 1.0, max(days - 1.0, 2.0)), True
+
+
+def _scaled(series: Series, longer: Series, *, binomial: bool) -> Dispersion:
+    """The dispersion of *longer*, for counts as small as those of *series*.
+
+    Shared day effects add a variance in proportion to the square of the mean, so over-dispersion beyond one shrinks
+    with the mean, and with it the share of the autocorrelation that shows.
+    """
+    found = share_dispersion(longer.events, longer.exposure, longer.index, binomial=binomial)
+    common = float(longer.events.sum() / longer.exposure.sum())
+    usual = float(np.mean(longer.events))
+    own = float(np.mean(series.exposure)) * common if len(series) else usual
+    phi = 1 + (found.phi - 1) * min(own / usual, 1.0)
+    rho = found.rho * (1 - 1 / phi) / (1 - 1 / found.phi) if found.phi > 1 else 0.0
+    vif = (1 + rho) / (1 - rho)
+    return Dispersion(phi, rho, vif, max(max(len(series), 1) / vif - 1, 2.0))
 
 
 def _incidents(series: Series, estimand: Estimand) -> Booleans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ import polars as pl
 from flexkit.analyse.rates.changepoints import change_points
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
 MIN_DAYS = 14
@@ -33,7 +33,8 @@ class Stability:
     """What can be said about one unit's stability.
 
     `state` is stable (no signal of any kind), signals (single days or drifts but no lasting change), moved (at least
-    one change of level) or undecided (fewer than 14 usable days, or no events). `signals` are (day, rule).
+    one change of level) or undecided (fewer than 14 usable days, or no events). `signals` are (day, rule), a drift
+    with its first day.
     """
 
     state: str
@@ -50,8 +51,8 @@ class Stability:
 def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | None = None) -> Stability:
     """The facts about *unit* of a `rates` table (see `rates_table`).
 
-    Fixes (fix_id, deployed_at) are named where their day lies in the 95 % set of a change: near it in time, which
-    does not make them its cause.
+    Fixes (fix_id, deployed_at) are named where their day, or the day after it, lies in the 95 % set of a change: near
+    it in time, which does not make them its cause.
     """
     rows = table.filter(pl.col("unit") == unit).sort("bucket_start")
     usable = rows.filter(
@@ -64,11 +65,13 @@ def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | N
         level = events / exposure if exposure > 0 else float("nan")
         return Stability("undecided", chart, usable.height, base_count, (), runs_signal=False, moves=(), level=level,
                          level_since=None)  # fmt: skip
-    signals = tuple(
-        rows.filter(~pl.col("signal").is_in(["none", "amber"]), ~pl.col("is_partial"), ~pl.col("is_gap"))
-        .select("bucket_start", "signal")
-        .iter_rows()
+    drawn = rows.filter(~pl.col("is_partial"), ~pl.col("is_gap"))
+    # A drift is one finding, however many days it lasts.
+    lasts = pl.col("signal").str.starts_with("drift") & (pl.col("signal") == pl.col("signal").shift(1)).fill_null(
+        value=False
     )
+    found_signals = drawn.filter(~pl.col("signal").is_in(["none", "amber"]) & ~lasts)
+    signals = tuple(found_signals.select("bucket_start", "signal").iter_rows())
     found = change_points(usable.select(date="bucket_start", events="events", exposure="exposure"))
     moves = tuple(
         Move(on, low, high, before, after, _near(fixes, low, high, rows["tz"][0]))
@@ -85,5 +88,8 @@ def _near(fixes: pl.DataFrame | None, low: dt.date, high: dt.date, tz: str) -> t
     if fixes is None or fixes.is_empty():
         return ()
     day = pl.col("deployed_at").dt.convert_time_zone(tz).dt.date()
-    inside: Sequence[str] = fixes.filter(day.is_between(low, high)).sort("deployed_at")["fix_id"].to_list()
+    # The first whole day after a change may be the day after it.
+    inside: Sequence[str] = (
+        fixes.filter(day.is_between(low - dt.timedelta(days=1), high)).sort("deployed_at")["fix_id"].to_list()
+    )
     return tuple(inside)
