@@ -30,6 +30,8 @@ SERIES_LIGHT = "#9dc0e4"
 ALARM = "#b3261e"
 GOOD = "#1a7f4b"
 FIX = "#6f42c1"
+HEAT = ("#eaf1f8", "#bcd4eb", "#86b1da", "#4a87c3", "#1a558f")
+"""From low to high, one hue."""
 
 # Told apart under the three common colour vision deficiencies (smallest distance 17.0, Machado's
 # simulation); orange and grey are light, so every mark of a cause is outlined or labelled.
@@ -63,6 +65,11 @@ DARK: dict[str, str] = {
     ALARM: "#ff7b72",
     GOOD: "#4ac28a",
     FIX: "#b294f2",
+    # States of coverage that are not complete.
+    "#f3d694": "#7a5f1e",
+    "#e8a87c": "#8a4b26",
+    "#d9dde2": "#4a525b",
+    **dict(zip(HEAT, ("#1d2a37", "#244563", "#2f6698", "#5593cf", "#9dcbf7"), strict=True)),
     CAUSE_COLOURS[Cause.DUPLICATE_PROCESSING]: "#4aa8e0",
     CAUSE_COLOURS[Cause.CHANNEL_CLOSED_DIRECTLY]: "#f0b429",
     CAUSE_COLOURS[Cause.CLOSED_INSTEAD_OF_PARTICIPANT]: "#35c79a",

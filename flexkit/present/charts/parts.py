@@ -1,0 +1,141 @@
+"""Parts that charts share: axes of time in a named zone, rules for fixes, shading for gaps, intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from flexkit.present.charts.theme import FIX, GRID, INK, MUTED, WIDTH
+from flexkit.present.lean import without_grammar
+
+with without_grammar():
+    import altair as alt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHARE_AXIS = alt.Axis(format=".3~p", tickCount=5)
+TIME = alt.Scale(type="utc", padding=12, nice=False)
+ROW = 42
+"""Height of a row that has its label above its mark, so that phones need no room beside it."""
+
+_DAY_FORMAT = "%-d %b"
+
+
+def wall_clock(frame: pl.DataFrame, *columns: str, zone: str = "UTC") -> pl.DataFrame:
+    """*frame* with dates and instants as what a clock in *zone* shows, marked as UTC.
+
+    A chart's scale is always UTC: drawn in local time, a page would differ with whoever opens it.
+    """
+    shown = []
+    for name in columns:
+        dtype = frame.schema[name]
+        column = pl.col(name)
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone:
+            column = column.dt.convert_time_zone(zone).dt.replace_time_zone(None)
+        shown.append(column.cast(pl.Datetime("ms")).dt.replace_time_zone("UTC"))
+    return frame.with_columns(shown)
+
+
+def rounded(frame: pl.DataFrame, *, digits: int = 5) -> pl.DataFrame:
+    """*frame* with its fractions cut to what a screen can show: a chart carries every digit it is given."""
+    return frame.with_columns(pl.selectors.float().round(digits))
+
+
+def day_axis(zone: str, *, field: str = "date", title: str | None = None, labels: bool = True) -> alt.X:
+    """The axis of days."""
+    shown = f"Day ({zone})" if title is None else title
+    axis = alt.Axis(format=_DAY_FORMAT, labelOverlap=True, tickCount=8, labels=labels, labelSeparation=10)
+    return alt.X(f"{field}:T", title=shown or None, scale=TIME, axis=axis)
+
+
+def share_axis(title: str, *, field: str, top: float | None = None, percent: bool = True) -> alt.Y:
+    """An axis of shares in percent (or of numbers) that begins at zero and ends at *top*."""
+    scale = alt.Scale(zero=True) if not top else alt.Scale(domain=[0, top], nice=False)
+    return alt.Y(f"{field}:Q", title=title, axis=SHARE_AXIS if percent else alt.Axis(tickCount=5), scale=scale)
+
+
+def fix_marks(fixes: pl.DataFrame | None, *, zone: str, labels: bool = True, axis: bool = True) -> list[Any]:
+    """A dashed rule per fix, labelled with its title: where in time something was changed."""
+    if fixes is None or fixes.is_empty():
+        return []
+    shown = wall_clock(fixes.select("title", date="deployed_at"), "date", zone=zone)
+    is_long = pl.col("title").str.len_chars() > 40
+    shown = shown.with_columns(
+        pl.when(is_long).then(pl.col("title").str.slice(0, 39) + "…").otherwise("title").alias("title")
+    )
+    x = alt.X("date:T", scale=TIME) if axis else alt.X("date:T", scale=TIME, axis=None)
+    base = alt.Chart(shown).encode(x=x)
+    rule = base.mark_rule(color=FIX, strokeDash=[5, 3], strokeWidth=1.5, clip=True)
+    if not labels:
+        return [rule]
+    text = base.mark_text(color=FIX, align="left", baseline="top", dx=5, y=2, fontSize=11, clip=True).encode(
+        text="title:N"
+    )
+    return [rule, text]
+
+
+def day_span(frame: pl.DataFrame, *, share: float = 0.7) -> pl.DataFrame:
+    """*frame* with `from` and `to` around each `date`: a day's bar, which stays a share of a day when zoomed."""
+    half = pl.duration(milliseconds=int(share * 43_200_000))
+    return frame.with_columns((pl.col("date") - half).alias("from"), (pl.col("date") + half).alias("to"))
+
+
+def rows(order: Sequence[str], *, field: str = "label") -> alt.Y:
+    """A row per label without an axis: the label stands above its mark (`row_labels`)."""
+    return alt.Y(f"{field}:N", axis=None, sort=list(order))
+
+
+def row_labels(base: alt.Chart, *, text: str = "text", dy: float = 1) -> Any:
+    """The text of each row, above its mark, from the left edge."""
+    mark = base.mark_text(align="left", baseline="bottom", dy=dy, color=INK, fontSize=12, limit=WIDTH)
+    return mark.encode(x=alt.value(0), text=f"{text}:N")
+
+
+def grouped(column: str) -> pl.Expr:
+    """A count as text with thousands grouped."""
+    return pl.col(column).map_elements(lambda count: f"{count:,.0f}", return_dtype=pl.String)
+
+
+def of_counts(label: str) -> pl.Expr:
+    """A row's label with its counts: ``web · 301 of 9,710``."""
+    return pl.format("{} · {} of {}", label, grouped("events"), grouped("exposure"))
+
+
+def fix_strip(fixes: pl.DataFrame | None, *, zone: str) -> list[Any]:
+    """The titles of fixes in a strip of their own, for charts whose panels have no room for text."""
+    marks = fix_marks(fixes, zone=zone, axis=False)
+    return [alt.layer(*marks).properties(width=WIDTH, height=18)] if marks else []
+
+
+def spans(frame: pl.DataFrame, *, colour: str, opacity: float = 1.0) -> list[Any]:
+    """Shaded spans of time from column `date` to column `end`."""
+    if frame.is_empty():
+        return []
+    return [
+        alt.Chart(frame.select("date", "end"))
+        .mark_rect(color=colour, opacity=opacity)
+        .encode(x=alt.X("date:T", scale=TIME), x2="end:T")
+    ]
+
+
+def whisker(base: alt.Chart, *, low: str, high: str, x: bool = True, colour: str = INK) -> Any:
+    """The interval of an estimate, as a thin line along x (or y)."""
+    mark = base.mark_rule(color=colour, strokeWidth=1.5, clip=True)
+    return mark.encode(x=f"{low}:Q", x2=f"{high}:Q") if x else mark.encode(y=f"{low}:Q", y2=f"{high}:Q")
+
+
+def reference_line(value: float, *, along_x: bool, colour: str = MUTED, dash: Sequence[int] = (3, 3)) -> Any:
+    """A line at *value*: on the x axis (vertical) or the y axis."""
+    base = alt.Chart(pl.DataFrame({"at": [value]})).mark_rule(color=colour, strokeDash=list(dash))
+    return base.encode(x="at:Q") if along_x else base.encode(y="at:Q")
+
+
+def nothing_to_draw(words: str) -> Any:
+    """A chart of one sentence, for when there is nothing to draw: an empty frame would look like zero."""
+    note = alt.Chart(pl.DataFrame({"words": [words]})).mark_text(
+        color=MUTED, fontSize=13, align="left", x=12, lineBreak="\n"
+    )
+    view = alt.ViewBackground(stroke=GRID, strokeDash=[4, 4])
+    return note.encode(text="words:N").properties(width=WIDTH, height=80, view=view)
