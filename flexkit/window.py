@@ -43,6 +43,10 @@ class Window:
         """Length in days of 24 hours."""
         return self.seconds / 86_400
 
+    def reaching(self, days: float) -> Window:
+        """This window, begun earlier where it is shorter than *days*: for baselines and comparisons."""
+        return Window(min(self.start, self.end - dt.timedelta(days=days)), self.end)
+
     def __contains__(self, instant: object) -> bool:
         return isinstance(instant, dt.datetime) and self.start <= instant < self.end
 

@@ -124,8 +124,8 @@ class Store:
         return f"{FORMAT}:{'.'.join(shown)}"
 
     def at(self, version: str) -> Store:
-        """This store as it was at *version*; replaced files are kept for thirty days."""
-        return Store(self.path, results=self._results, version=version)
+        """This store as it was at *version* (as it is, for ""); replaced files are kept for thirty days."""
+        return Store(self.path, results=self._results, version=version) if version else self
 
     def _version_of(self, name: str) -> int | None:
         held = DeltaFolder(self._uri(name), TABLES[name]).opened()
