@@ -46,9 +46,7 @@ class Simulated:
     world: World | None
 
 
-def simulate(
-    out: Path, *, interactions: int, days: int, seed: int, scenario: str = "sample"
-) -> Simulated:
+def simulate(out: Path, *, interactions: int, days: int, seed: int, scenario: str = "sample") -> Simulated:
     """Write a labelled contact centre below *out*.
 
     ``evidence/`` holds what would be collected, in Twilio's formats; beside it stand ``labels.csv`` and

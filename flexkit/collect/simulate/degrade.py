@@ -77,9 +77,7 @@ def _damaged(stream: Stream, frame: pl.DataFrame, world: World, damage: Degradat
     return _late_and_twice(stream, frame, rng, damage)
 
 
-def _without_fields(
-    stream: Stream, frame: pl.DataFrame, rng: np.random.Generator, damage: Degradation
-) -> pl.DataFrame:
+def _without_fields(stream: Stream, frame: pl.DataFrame, rng: np.random.Generator, damage: Degradation) -> pl.DataFrame:
     if stream == Stream.COMPLETION_LOG and damage.missing_key:
         lost = pl.Series(rng.random(frame.height) < damage.missing_key)
         frame = frame.with_columns(trigger_id=pl.when(lost).then(None).otherwise("trigger_id"))
@@ -90,9 +88,7 @@ def _without_fields(
     return frame
 
 
-def _late_and_twice(
-    stream: Stream, frame: pl.DataFrame, rng: np.random.Generator, damage: Degradation
-) -> pl.DataFrame:
+def _late_and_twice(stream: Stream, frame: pl.DataFrame, rng: np.random.Generator, damage: Degradation) -> pl.DataFrame:
     if damage.late:
         size = frame.height
         slow = np.where(rng.random(size) < 0.85, rng.lognormal(np.log(0.2), 1.0, size), rng.uniform(0, 36, size))

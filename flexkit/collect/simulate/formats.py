@@ -67,9 +67,7 @@ def interactions_webhooks(frame: pl.DataFrame, ids: Identity) -> pl.Series:
 
 def conversations_webhooks(frame: pl.DataFrame, ids: Identity, *, fraction: bool) -> pl.Series:
     """Captured deliveries of the Conversations webhook."""
-    frame = frame.with_columns(
-        received=instant("received_us"), changed=encoded(instant("at_us", fraction=fraction))
-    )
+    frame = frame.with_columns(received=instant("received_us"), changed=encoded(instant("at_us", fraction=fraction)))
     fields = {
         "EventType": "onConversationStateUpdated",
         "AccountSid": ids.account.account,

@@ -255,7 +255,8 @@ def alerts(evidence: Evidence) -> pl.DataFrame:
             error_code=pl.col("code"),
             log_level=pl.col("level"),
             generated_at=pl.col("at_us").cast(INSTANT),
-            created_at=(pl.col("at_us") + pl.col("lag_us")).cast(INSTANT),
+            # Only REST says when an alert was written down.
+            created_at=pl.when("by_rest").then(pl.col("at_us") + pl.col("lag_us")).cast(INSTANT),
             origin=pl.when(proxy)
             .then(pl.lit(Origin.PROXY.value))
             .when(flex)

@@ -137,9 +137,7 @@ def identify(world: World, tasks: Tasks) -> Identity:
     )
 
 
-def _triggers(
-    world: World, events: Mapping[str, pl.Series], execution: pl.Series, left_token: pl.Series
-) -> pl.Series:
+def _triggers(world: World, events: Mapping[str, pl.Series], execution: pl.Series, left_token: pl.Series) -> pl.Series:
     """The trigger id that each attempt's handler could log; null for an agent's click."""
     attempts = world.attempts
     # Only the first task of an interaction ends without an agent, so task and interaction have one index.

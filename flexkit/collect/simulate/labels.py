@@ -125,9 +125,7 @@ def _benign(seen: Scene) -> pl.DataFrame:
     plain = ~warned & (world.resolution.closer >= 0)
     told = pl.DataFrame({name: marked & plain for name, marked in kinds.items()})
     spoken = told.select(
-        benign=pl.concat_str(
-            [pl.when(name).then(pl.lit(name)) for name in kinds], separator="|", ignore_nulls=True
-        )
+        benign=pl.concat_str([pl.when(name).then(pl.lit(name)) for name in kinds], separator="|", ignore_nulls=True)
     ).to_series()
     chosen = pl.Series(np.flatnonzero(np.logical_or.reduce([marked & plain for marked in kinds.values()])))
     return _first(seen, chosen).with_columns(kind=pl.lit("benign"), benign=spoken.gather(chosen))
@@ -186,9 +184,7 @@ def counts(evidence: Evidence) -> dict[str, object]:
         "heard_interactions": heard["i"].n_unique(),
         "heard_named_interactions": heard.filter(pl.col("resource_sid").is_not_null())["i"].n_unique(),
         "closed_on": world.calendar.closed_on.isoformat() if world.calendar.closed_on else None,
-        "causes": {
-            str(cause): int((attempts.cause[now.warned] == code).sum()) for code, cause in enumerate(CAUSES)
-        },
+        "causes": {str(cause): int((attempts.cause[now.warned] == code).sum()) for code, cause in enumerate(CAUSES)},
         "days": [
             {"on": on, "completed": done, "warned_interactions": hit}
             for on, done, hit in zip(dates, _daily(world, completed), _daily(world, first_warned), strict=True)
@@ -202,9 +198,7 @@ def counts(evidence: Evidence) -> dict[str, object]:
             }
             for each in world.deployed
         ],
-        "prevented_by": {
-            str(kind): now.warnings - warnings(world, frozenset({kind})).warnings for kind in FOUR
-        },
+        "prevented_by": {str(kind): now.warnings - warnings(world, frozenset({kind})).warnings for kind in FOUR},
     }
 
 

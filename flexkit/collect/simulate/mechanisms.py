@@ -65,9 +65,7 @@ class _AtWork:
     race: Marks
 
 
-def draw_attempts(
-    centre: Centre, these: Interactions, rng: np.random.Generator, *, end: int
-) -> tuple[Attempts, Plan]:
+def draw_attempts(centre: Centre, these: Interactions, rng: np.random.Generator, *, end: int) -> tuple[Attempts, Plan]:
     """Every attempt of every interaction before *end*, and the plan behind them."""
     desk = _Desk(centre, these, rng)
     work = desk.mechanisms()

@@ -106,9 +106,7 @@ def _others(seen: Scene) -> pl.DataFrame:
     rng = generator(world.seed, "other-alerts")
     at = _moments(world.start, world.end, world.centre.other_alerts_per_day, rng)
     kinds = rng.choice(len(_OTHER), size=len(at), p=[0.5, 0.06, 0.14, 0.2, 0.1])
-    return pl.concat(
-        [_plain(seen, f"other-{kind}", at[kinds == kind], kind, rng) for kind in range(len(_OTHER))]
-    )
+    return pl.concat([_plain(seen, f"other-{kind}", at[kinds == kind], kind, rng) for kind in range(len(_OTHER))])
 
 
 def _plain(seen: Scene, label: str, at: NDArray[np.int64], kind: int, rng: np.random.Generator) -> pl.DataFrame:

@@ -134,9 +134,7 @@ def studio(seen: Scene) -> tuple[pl.DataFrame, pl.DataFrame]:
         {
             "i": i,
             "at_us": np.concatenate([attempts.sent[ran], asked_at]),
-            "execution_sid": pl.concat(
-                [pick(ids.execution, ran), sids(world.seed, "FN", "survey", len(asks))]
-            ),
+            "execution_sid": pl.concat([pick(ids.execution, ran), sids(world.seed, "FN", "survey", len(asks))]),
             "flow_version": version,
             "closes": np.concatenate([closes, np.zeros(len(asks), dtype=np.bool_)]),
             "interaction_sid": pick(ids.interaction, i),
@@ -149,9 +147,7 @@ def studio(seen: Scene) -> tuple[pl.DataFrame, pl.DataFrame]:
         }
     )
     step_sids = sids(world.seed, "FT", "step", 2 * size)
-    first, second = (
-        executions.with_columns(step_sid=step_sids[part * size : (part + 1) * size]) for part in (0, 1)
-    )
+    first, second = (executions.with_columns(step_sid=step_sids[part * size : (part + 1) * size]) for part in (0, 1))
     # The execution starts and looks around just before its widget sends the request.
     steps = pl.concat(
         [

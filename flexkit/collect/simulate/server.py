@@ -96,9 +96,7 @@ def resolve(
     return Resolution(fate, closer, closed_at)
 
 
-def _forget_repeats(
-    attempts: Attempts, fate: NDArray[np.int8], remembers: NDArray[np.bool_], *, ttl: float
-) -> None:
+def _forget_repeats(attempts: Attempts, fate: NDArray[np.int8], remembers: NDArray[np.bool_], *, ttl: float) -> None:
     """Mark attempts whose trigger was handled within *ttl* before, where the handler remembers triggers."""
     live = np.flatnonzero(fate == Fate.COMPLETED)
     order = live[np.lexsort((attempts.served[live], attempts.trigger[live]))]

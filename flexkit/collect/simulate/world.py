@@ -86,15 +86,11 @@ def build(
         for fix in chosen.deployments
     )
     fixed = _fixed(attempts, these, deployed)
-    resolution = resolve(
-        attempts, fixed, interactions=interactions, delta_read=centre.delta_read
-    )
+    resolution = resolve(attempts, fixed, interactions=interactions, delta_read=centre.delta_read)
     return World(seed, name, chosen, centre, calendar, these, attempts, plan, deployed, fixed, resolution)
 
 
-def _fixed(
-    attempts: Attempts, these: Interactions, deployed: Iterable[Deployed]
-) -> dict[FixKind, NDArray[np.bool_]]:
+def _fixed(attempts: Attempts, these: Interactions, deployed: Iterable[Deployed]) -> dict[FixKind, NDArray[np.bool_]]:
     fixed: dict[FixKind, NDArray[np.bool_]] = {}
     for each in deployed:
         reached = reach(
@@ -115,7 +111,5 @@ def warnings(
     """
     everywhere = np.ones(len(world.attempts), dtype=np.bool_)
     fixed = {**world.fixed, **dict.fromkeys(fixes, everywhere)}
-    now = resolve(
-        world.attempts, fixed, interactions=len(world.interactions), delta_read=delta_read, ttl=ttl
-    )
+    now = resolve(world.attempts, fixed, interactions=len(world.interactions), delta_read=delta_read, ttl=ttl)
     return truth_of(world.attempts, now, world.resolution, fixes)
