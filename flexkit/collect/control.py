@@ -1,0 +1,261 @@
+"""How fast an account may be read: a controller that learns its limit from what was refused. No clock, no I/O.
+
+Twilio publishes no limit for most of these resources; it answers 429, sometimes with ``Retry-After``. Two kinds
+of limit exist and look alike at first: so many requests *at once*, and so many requests *a second*. The
+controller keeps a level (requests in flight) and, where lowering the level does not end the refusals, a rate.
+
+* It grows by a quarter per round trip until something is refused, then stays one below what was refused.
+* It asks for more rarely: a refused probe doubles the wait before the next, and the wait is at least ten times
+  the ``Retry-After`` that a probe would cost.
+* A probe is paced: it raises the rate by a few percent before it raises the level, so that a true rate limit
+  is found and kept instead of being run into.
+* A single refusal among many answers changes nothing; a limit that is real refuses again at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+FIRST_LEVEL = 4
+GROWTH_ANSWERS = 5
+"""Answers for one more in flight while growing: a fifth per round trip, so that the overshoot stays small."""
+PROBE_SECONDS = 3.0
+PROBE_COST = 10.0
+PROBE_LONGEST = 300.0
+STEPS = (1.03, 1.06, 1.12, 1.25)
+"""Factors by which a paced probe raises the rate, one after the other, as long as nothing is refused."""
+STEP_EXCESS = 5.0
+"""A step has passed once it sent so many more than the last would have: a small burst allowance hides less."""
+BURST = 10.0
+"""Burst allowance that a rate limit is assumed to have, when a probe is used to estimate it."""
+RECENT = 100
+CHANCE = 3
+"""Refusals among the last hundred answers that are taken for chance at a level that was fine before."""
+FEW = 12
+"""Levels below which growing past a limit is refused too rarely to wait for three refusals."""
+ENOUGH = 15
+"""Answers between two refusals that are enough to estimate a rate from."""
+MEMORY = 3.0
+"""Seconds of sending that rates are estimated from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request under way: when it left, and how many were in flight with it."""
+
+    at: float
+    level: int
+
+
+@dataclass(slots=True)
+class Controller:
+    """The allowed level and rate, learned from answers. Times are seconds of any monotonic clock."""
+
+    ceiling: int = 64
+    level: int = FIRST_LEVEL
+    known: int | None = None
+    """Level believed to be allowed; None while nothing was ever refused."""
+    rate: float | None = None
+    """Requests a second, where a rate limit was found or is being probed."""
+    stopped_until: float = -math.inf
+    round_trip: float = 0.1
+
+    _next_send: float = -math.inf
+    _credit: int = 0
+    _cut_at: float = -math.inf
+    _ready_at: float = -math.inf
+    _epoch: list[Sent] = field(default_factory=list)
+    _judge_at: float = math.inf
+    _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _accepted: deque[float] = field(default_factory=deque)
+    _refused_at: float = -math.inf
+    _stops: float = 0.0
+    _stops_before: float = 0.0
+    _last_stop: float = 0.0
+    _again: int = 0
+    _soon: int = 0
+    _interval: float = PROBE_SECONDS
+    _cost: float = 0.0
+    _probe_at: float = math.inf
+    _probe: _Probe | None = None
+
+    def wait(self, now: float, in_flight: int) -> float:
+        """Seconds until one more may leave: 0 at once, infinity when only an answer can make room."""
+        self._judge(now)
+        if now < self.stopped_until:
+            return self.stopped_until - now
+        # A refused place is not filled again before it is known why it was refused.
+        if in_flight >= self.level - len(self._epoch):
+            return max(0.001, self._judge_at - now)
+        if self.rate is not None and now < self._next_send:
+            return self._next_send - now
+        return 0.0
+
+    def sent(self, now: float, in_flight: int) -> Sent:
+        """Note that one more left; *in_flight* counts it."""
+        if self.rate is not None:
+            # A late sender may catch up by one request, never by a burst.
+            self._next_send = max(self._next_send + 1 / self.rate, now)
+        return Sent(now, in_flight)
+
+    def accepted(self, sent: Sent, now: float) -> None:
+        """Note an answer that was not a refusal, whatever it said."""
+        self.round_trip += 0.1 * (now - sent.at - self.round_trip)
+        self._recent.append(False)
+        self._accepted.append(sent.at)
+        if self._accepted[0] < now - 2 * MEMORY - self._cost:
+            self._accepted.popleft()
+        self._judge(now)
+        if sent.at < self._cut_at or self._epoch:
+            return
+        if self._probe is not None:
+            self._climb(self._probe, sent, now)
+        elif self.known is not None and self.level < self.known:
+            self.level += 1
+            self._ready_at = now
+        elif self.known is None and sent.level >= self.level - 1:
+            self._credit += 1
+            if self._credit >= GROWTH_ANSWERS:
+                self._credit = 0
+                self.level = min(self.level + 1, self.ceiling)
+        elif now >= self._probe_at and sent.level >= self.level - 1 and self.level < self.ceiling:
+            base = self.rate or self.level / self.round_trip
+            self._raise(_Probe(base=base, had_rate=self.rate is not None, known=self.known or self.level), base, now)
+
+    def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
+        """Note a 429. Nothing may leave before *retry_after* seconds have passed."""
+        self._recent.append(True)
+        if retry_after:
+            self._cost = max(retry_after, 0.5 * self._cost)
+            self._stop(now, now + retry_after)
+        if sent.at < self._cut_at:
+            # It left before the last cut: old news, but it may show that the cut was too small.
+            if self.known is not None and self.rate is None:
+                self.known = max(min(self.known, sent.level - 1), self.known // 2, 1)
+                self.level = min(self.level, self.known)
+            return
+        if not self._epoch:
+            # Judged once everything that was under way has been answered.
+            self._judge_at = now + self.round_trip
+        self._epoch.append(sent)
+        self._judge_at = max(self._judge_at, self.stopped_until)
+
+    def _stop(self, now: float, until: float) -> None:
+        begins = max(now, self.stopped_until)
+        self.stopped_until = max(self.stopped_until, until)
+        self._stops += max(0.0, self.stopped_until - begins)
+
+    def _judge(self, now: float) -> None:
+        if now < self._judge_at:
+            return
+        epoch, self._epoch, self._judge_at = self._epoch, [], math.inf
+        at = epoch[0].at
+        self._soon = self._soon + 1 if at - self._refused_at - self._last_stop < 1.0 else 0
+        # One refusal in a round trip may be chance. On new ground it is believed where a second look would
+        # cost another Retry-After; on old ground, when it comes again and again.
+        is_new_ground = self.known is None or self._probe is not None
+        needed = 1 if self._cost and (is_new_ground or self._soon > 1) else 2 if self.level < FEW else 3
+        is_limit = len(epoch) >= needed or sum(self._recent) > CHANCE
+        if is_limit:
+            self._cut(now, epoch)
+        elif self.rate is not None and self._probe is None and sum(self._recent) > 1:
+            self.rate *= 0.985
+            self._recent.clear()
+        if is_limit or self._cost:
+            self._stops_before, self._last_stop = self._stops, self._stops - self._stops_before
+
+    def _cut(self, now: float, epoch: list[Sent]) -> None:
+        before, probe, self._probe = self.known or self.level, self._probe, None
+        at = epoch[0].at
+        is_again = at - self._ready_at < MEMORY
+        between = self._between(at) if is_again else 0.0
+        is_at_once = is_again and between == 0.0
+        known = max(1, min(before, min(sent.level for sent in epoch) - 1))
+        if probe is not None:
+            self.rate = self._rate_after(probe, at)
+            known = max(probe.known, math.ceil((self.rate or 0) * self.round_trip))
+        elif is_at_once:
+            # Refused at once although less was sent: wait, as a Retry-After would make us, and cut no deeper.
+            self._again += 1
+            self._stop(now, now + min(1.0, 0.05 * 2**self._again))
+            known = before
+        elif is_again:
+            # Between two refusals the account answered all that it allows: that is its rate.
+            self.rate = 0.98 * between if self.rate is None else min(0.97 * self.rate, 0.98 * between)
+            known = max(known, math.ceil(self.rate * self.round_trip))
+        elif self.rate is not None:
+            self.rate *= 0.97
+            known = before
+        if not is_at_once:
+            self._again, self._refused_at = 0, at
+        is_better = probe is not None and self.rate is not None and self.rate > 1.05 * probe.base
+        self._interval = min(2 * self._interval, PROBE_LONGEST) if probe and not is_better else PROBE_SECONDS
+        self._interval = max(self._interval, PROBE_COST * self._cost)
+        self._probe_at = now + self._interval
+        self._cut_at = self._ready_at = now
+        self._recent.clear()
+        self.known = known
+        # Start again from a quarter: if the limit is a rate, the whole level at once would be refused again.
+        self.level = max(1, min(self.level, known // 4))
+
+    def _between(self, at: float) -> float:
+        """Accepted a second from the last cut to the refusal at *at*; 0 where that is too short to tell.
+
+        A rate limit that refused at both ends let through exactly its rate in between, unless its burst
+        allowance filled up while little was sent (that makes it too low), or had filled up before sending was
+        at full level again (that makes it too high): the truth lies between the two.
+        """
+        whole = [sent for sent in self._accepted if self._refused_at < sent <= at]
+        if len(whole) < ENOUGH:
+            return 0.0
+        low = len(whole) / (at - self._refused_at)
+        busy = sum(sent > self._ready_at for sent in whole)
+        return low if busy < ENOUGH else math.sqrt(low * busy / (at - self._ready_at))
+
+    def _rate_after(self, probe: _Probe, at: float) -> float | None:
+        """The rate to keep after a refused probe; None where the limit is not a rate."""
+        if not probe.good_rate:
+            return probe.base if probe.had_rate else None
+        likely = max(
+            (probe.accepted - accepted - BURST) / max(at - begun, self.round_trip) for begun, accepted in probe.steps
+        )
+        # The first step, 3 % up, passed: half of it is safe to keep even if a burst allowance hid the rest.
+        return max(probe.base * 1.015, min(probe.good_rate, likely))
+
+    def _raise(self, probe: _Probe, rate: float, now: float) -> None:
+        """Take the next step of *probe* from *rate*."""
+        self._probe = probe
+        probe.step = min(probe.step + 1, len(STEPS) - 1)
+        probe.steps.append((now, probe.accepted))
+        self.rate = rate * STEPS[probe.step]
+        wanted = max((self.known or self.level) + 1, math.ceil(self.rate * self.round_trip) + 1)
+        self.level = self.known = min(wanted, self.ceiling)
+
+    def _climb(self, probe: _Probe, sent: Sent, now: float) -> None:
+        """Go on with *probe* once its last step was answered without a refusal."""
+        rate = self.rate or probe.base
+        probe.accepted += sent.at >= probe.steps[0][0]
+        enough = max(2 * self.round_trip, STEP_EXCESS / (rate - rate / STEPS[probe.step]))
+        if sent.at < probe.steps[-1][0] or now < probe.steps[-1][0] + enough:
+            return
+        probe.good_rate = rate
+        if self.level >= self.ceiling:
+            self._probe, self.rate, self._probe_at = None, None, math.inf
+            return
+        self._raise(probe, rate, now)
+
+
+@dataclass(slots=True)
+class _Probe:
+    """A paced attempt to read faster."""
+
+    base: float
+    had_rate: bool
+    known: int
+    accepted: int = 0
+    step: int = -1
+    steps: list[tuple[float, int]] = field(default_factory=list)
+    """When each step began, and how many had been accepted by then."""
+    good_rate: float = 0.0
