@@ -294,7 +294,7 @@ SIGNALS = Table(
         Column("precision_us", pl.Int64, "Resolution of occurred_at in microseconds: 1000000 for whole seconds"),
         # Derived, for the heavy pass (README, "Sizing").
         Column("occurred_us", pl.Int64, "occurred_at as microseconds since 1970-01-01 UTC"),
-        Column("ikey", pl.Int64, "Order-preserving 64-bit key of interaction_sid; null where that is null"),
+        Column("ikey", pl.Int64, "64-bit key of interaction_sid, for equality; null where that is null"),
         Column("ekey", pl.Int64, "64-bit key of signal_id: the tie-break of equal times"),
         Column("tkey", pl.Int64, "64-bit key of trigger_id: equality only"),
         Column("is_terminal", pl.Boolean, "Whether it can complete, or shows completion of, an interaction"),
@@ -396,11 +396,14 @@ A Studio step is not among them: whether it can close anything is known only fro
 
 
 def key64(sid: str) -> pl.Expr:
-    """Column *sid* as an order-preserving signed 64-bit key: its first 16 hexadecimal digits; null without them."""
-    digits = pl.col(sid).str.slice(2, 16)
-    plain = pl.when(digits.str.contains("^[0-9a-fA-F]{16}$")).then(digits)
-    unsigned = plain.str.decode("hex").bin.reinterpret(dtype=pl.UInt64, endianness="big")
-    return (unsigned ^ pl.lit(2**63, dtype=pl.UInt64)).reinterpret(signed=True)
+    """Column *sid* as a signed 64-bit key: the two halves of its 32 hexadecimal digits, XORed; null without them.
+
+    Both halves count because SIDs made by people (tests, demos, masks) often differ in their last digits only.
+    """
+    plain = pl.when(pl.col(sid).str.contains("^[A-Za-z]{2}[0-9a-fA-F]{32}")).then(pl.col(sid))
+    first, last = (plain.str.slice(start, 16).str.decode("hex") for start in (2, 18))
+    unsigned = [half.bin.reinterpret(dtype=pl.UInt64, endianness="big") for half in (first, last)]
+    return (unsigned[0] ^ unsigned[1]).reinterpret(signed=True)
 
 
 def signal_keys() -> list[pl.Expr]:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOON = dt.datetime(2026, 10, 1, 12, tzinfo=dt.UTC)
-ROWS = pl.DataFrame({
-    "handler": ["=HYPERLINK(1)", "@close", "-1+1", "close-fn"],
-    "alert_sids": [["NO1", "=2"], [], None, ["NO2"]],
-    "second_at": [NOON, NOON, None, NOON],
-    "gap_seconds": [-1.5, 2.0, None, 4.0],
-})
+ROWS = pl.DataFrame(
+    {
+        "handler": ["=HYPERLINK(1)", "@close", "-1+1", "close-fn"],
+        "alert_sids": [["NO1", "=2"], [], None, ["NO2"]],
+        "second_at": [NOON, NOON, None, NOON],
+        "gap_seconds": [-1.5, 2.0, None, 4.0],
+    }
+)
 
 
 def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_are_not(tmp_path: Path) -> None:
@@ -29,7 +31,7 @@ def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_are_not(tmp_pat
     lines = (tmp_path / "out.csv").read_text().splitlines()
 
     assert lines[1] == "'=HYPERLINK(1),NO1 =2,2026-10-01T12:00:00.000000Z,-1.5"
-    assert lines[2].startswith("'@close,\"\",")
+    assert lines[2].startswith('\'@close,"",')
     assert lines[3] == "'-1+1,,,"
 
 

@@ -113,7 +113,7 @@ def sid_problem(column: str, prefix: str, *, name: str | None = None, required: 
     text, field = pl.col(column), name or column
     # A value that only looks a little like a SID is shown; anything else might be personal data.
     shown = (
-        pl.when(text.str.contains(r"^[A-Z]{2}[0-9A-Fa-fXx]{2,60}$"))
+        pl.when(text.str.contains(r"^[A-Z]{2}[0-9A-Fa-fXx]{0,60}$"))
         .then(pl.format(" '{}'", text.str.slice(0, 40)))
         .otherwise(pl.lit(""))
     )

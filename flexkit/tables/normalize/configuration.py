@@ -87,7 +87,7 @@ def flex_configurations(records: pl.DataFrame, harvest: Harvest) -> None:
         sid=pl.coalesce("instance", "sid"), url=pl.lit(None, pl.String)
     )
     rows = rows.with_columns(detail=scrub(pl.format("agent_conv_end_methods {}", pl.col("methods").fill_null("unset"))))
-    rows = rows.with_columns(first_problem(sid_problem("sid", "GO|IS", name="flex_instance_sid")))
+    rows = rows.with_columns(first_problem(sid_problem("sid", "GO|IS", name="flex_instance_sid", required=True)))
     _keep(harvest.sift("configuration", rows), "setting", None, harvest)
 
 
