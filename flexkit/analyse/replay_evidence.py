@@ -10,7 +10,7 @@ import polars as pl
 from flexkit.analyse.attempts import TERMINAL_TASK_KINDS, UNSERVED_KINDS
 from flexkit.analyse.linking import LINKS, prepared, resolved
 from flexkit.analyse.linking import warnings as linked_warnings
-from flexkit.terms import Origin, SignalKind
+from flexkit.terms import Origin, SignalKind, Source
 
 ATTEMPT_KINDS = (
     SignalKind.CLOSE_CHANNEL_REQUESTED,
@@ -37,11 +37,11 @@ class Evidence:
     """Small frames, keyed by ``interaction`` (64 bits); ``at`` is microseconds since 1970 UTC.
 
     attempts: interaction, channel_type, at, source, handler, kind, intent, trigger_id, trigger_kind,
-    outcome, is_failure, is_open_skip, is_echoed (a second source shows it too). warnings: warning_id,
-    interaction, interaction_sid, at, occurred_at. signs (only of interactions with a warning): interaction, at, sign (``closed``, ``timer``
-    or ``worker``), handler,
-    source. task_ends (only of interactions with an attempt): interaction, at, the first
-    terminal task event. reopens: interaction, at.
+    outcome, is_failure, is_open_skip, is_echoed (a second source shows it too).
+    warnings: warning_id, interaction, interaction_sid, at, occurred_at.
+    signs (only of interactions with a warning): interaction, at, sign (``closed``, ``timer`` or
+    ``worker``), handler, source. task_ends (only of interactions with an attempt): interaction, at, the
+    first terminal task event. reopens: interaction, at.
     """
 
     attempts: pl.DataFrame
@@ -152,7 +152,10 @@ def _with_triggers(attempts: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFram
     Null where the trigger is unknown, or is a TaskRouter event (EV…) that was not collected.
     """
     triggers = attempts["trigger_id"].drop_nulls().unique().implode()
-    events = signals.filter(~pl.col("kind").is_in([*ATTEMPT_KINDS, SignalKind.WARNING]))
+    # A Studio execution runs the attempt; it is not what set the flow off.
+    events = signals.filter(
+        ~pl.col("kind").is_in([*ATTEMPT_KINDS, SignalKind.WARNING]) & (pl.col("source") != Source.STUDIO)
+    )
     named = [
         events.filter(pl.col(name).is_in(triggers)).select(pl.col(name).alias("trigger_id"), named="kind")
         for name in ("evidence_sid", "trigger_id")

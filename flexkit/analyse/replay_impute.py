@@ -78,9 +78,10 @@ class Assessment:
     delta_us: int
     deck: _Deck
 
-    def bounds(self, slack_us: int) -> tuple[Bools, Bools]:
-        """At most and at least remaining if status reads may be *slack_us* older or fresher."""
-        older, fresher = self.delta_us + slack_us, max(self.delta_us - slack_us, 0)
+    def bounds(self) -> tuple[Bools, Bools]:
+        """At most and at least remaining, whatever the unknown is and however far the clocks may be off."""
+        slack = np.maximum(self.warnings["skew"].to_numpy(), self.warnings["c_skew"].to_numpy()).astype(np.int64)
+        older, fresher = self.delta_us + slack, np.maximum(self.delta_us - slack, 0)
         readings = [reading.remains(delta) for reading in (self.few, self.many) for delta in (older, fresher)]
         return np.logical_or.reduce(readings), np.logical_and.reduce(readings)
 

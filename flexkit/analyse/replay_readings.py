@@ -6,7 +6,7 @@ attempts settle it, and read both ways where they do not. Where both readings ag
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flexkit.analyse.replay_align import Story
+    from flexkit.analyse.replay_pass import Bools
 
 ENOUGH = 10
 """So many attempts of one handler, all alike, settle what its other attempts are."""
@@ -52,6 +53,10 @@ class Readings:
     many: Attempts
     owner: str | None
     task_ends: pl.DataFrame
+
+    def narrowed(self, touched: Bools) -> Readings:
+        """The same readings, with fixes that reach only the *touched* attempts."""
+        return replace(self, few=self.few.narrowed(touched), many=self.many.narrowed(touched))
 
 
 def read(story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = None) -> Readings:
