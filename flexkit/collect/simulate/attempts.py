@@ -47,6 +47,18 @@ class Feed(IntEnum):
     JOB = 5
 
 
+# What sets off each role, and what it asks for, in the order of `flexkit.collect.simulate.centre.Role`.
+FEEDS = np.array(
+    [
+        Feed.NONE, Feed.REQUEST, Feed.WEBHOOK, Feed.TASK_EVENT, Feed.EXECUTION, Feed.TASK_EVENT,
+        Feed.REQUEST, Feed.JOB, Feed.NONE, Feed.JOB,
+    ], dtype=np.int8,
+)  # fmt: skip
+OPERATIONS = np.array(
+    [Operation.COMPLETE_TASK, *([Operation.CLOSE_CHANNEL] * 7), *([Operation.CLOSE_CONVERSATION] * 2)], dtype=np.int8
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempts:
     """Arrays with one entry for each attempt, sorted by interaction and then by arrival at the server.

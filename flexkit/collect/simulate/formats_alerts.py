@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flexkit.collect.simulate.formats import HOST
 from flexkit.collect.simulate.template import column, compact, encoded, form, instant, number, optional, text
 
 if TYPE_CHECKING:
     from flexkit.collect.simulate.identity import Identity
-
-HOST = "https://hooks.example.com"
 
 
 def rest(frame: pl.DataFrame, ids: Identity, *, style: str) -> pl.Series:

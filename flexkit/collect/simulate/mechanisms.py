@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flexkit.collect.simulate.arrivals import Interactions, Mode
-from flexkit.collect.simulate.attempts import C1, C2, C3, C4, NO_CAUSE, Attempts, Feed, Ledger, Operation
+from flexkit.collect.simulate.at_work import AtWork, draw_at_work, lucky
+from flexkit.collect.simulate.attempts import (
+    C1,
+    C2,
+    C3,
+    C4,
+    FEEDS,
+    NO_CAUSE,
+    OPERATIONS,
+    Attempts,
+    Feed,
+    Ledger,
+    Operation,
+)
 from flexkit.collect.simulate.centre import HOUR, MINUTE, SECOND, TERMINAL_ROLES, Centre, Role
 
 if TYPE_CHECKING:
@@ -20,16 +33,6 @@ if TYPE_CHECKING:
 
     Marks = NDArray[np.bool_]
 
-# What sets off each role, and what it asks for, in the order of `Role`.
-_FEEDS = np.array(
-    [
-        Feed.NONE, Feed.REQUEST, Feed.WEBHOOK, Feed.TASK_EVENT, Feed.EXECUTION, Feed.TASK_EVENT,
-        Feed.REQUEST, Feed.JOB, Feed.NONE, Feed.JOB,
-    ], dtype=np.int8,
-)  # fmt: skip
-_OPERATIONS = np.array(
-    [Operation.COMPLETE_TASK, *([Operation.CLOSE_CHANNEL] * 7), *([Operation.CLOSE_CONVERSATION] * 2)], dtype=np.int8
-)
 # Which other listener acts too, by who acts first: owner -> Studio, Studio -> owner, sweeper -> owner.
 _NEXT_TERMINAL = np.array([-1, -1, -1, Role.STUDIO, Role.OWNER, Role.OWNER, -1, -1, -1, -1], dtype=np.int8)
 
@@ -49,26 +52,10 @@ class Plan:
     parked: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class _AtWork:
-    """Which mechanisms are at work in which interaction."""
-
-    one: Marks
-    two: Marks
-    three: Marks
-    four: Marks
-    mixed: Marks
-    parked_wrongly: Marks
-    handled: Marks
-    refused: Marks
-    coordinated: Marks
-    race: Marks
-
-
 def draw_attempts(centre: Centre, these: Interactions, rng: np.random.Generator, *, end: int) -> tuple[Attempts, Plan]:
     """Every attempt of every interaction before *end*, and the plan behind them."""
     desk = _Desk(centre, these, rng)
-    work = desk.mechanisms()
+    work = draw_at_work(centre, these, desk.primary, rng)
     slow = desk.first_attempts(work)
     desk.repeats(work.one | (work.mixed & work.four), slow, deduped=False)
     desk.repeats(work.handled, slow, deduped=True)
@@ -100,17 +87,10 @@ class _Desk:
         self.trigger = self.ledger.new_triggers(len(self.these))
 
     def _lucky(self, share: float) -> Marks:
-        marks: Marks = self.rng.random(len(self.these)) < share
-        return marks
+        return lucky(self.rng, len(self.these), share)
 
-    def _active(self, eligible: Marks, share: float, weight: NDArray[np.float64]) -> Marks:
-        """A draw that hits *share* of all interactions on average, within the eligible, by *weight*."""
-        total = float(weight[eligible].sum())
-        chance = np.clip(weight * (share * len(eligible) / total if total else 0.0), 0.0, 0.9)
-        marks: Marks = eligible & (self.rng.random(len(eligible)) < chance)
-        return marks
-
-    def _after(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    @staticmethod
+    def _after(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         return (seconds * SECOND).astype(np.int64)
 
     def _who_acts_first(self) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
@@ -139,39 +119,7 @@ class _Desk:
         delay = self.centre.owner_delay if role == Role.OWNER else self.centre.studio_delay
         return 0.15 + self.rng.lognormal(np.log(delay), 0.7, count)
 
-    def mechanisms(self) -> _AtWork:
-        """Draw what goes wrong, and what only looks as if it did. Incidents hit repeats and terminal events."""
-        these, centre, mode = self.these, self.centre, self.these.mode
-        one, two, three, four = (centre.rate * share for share in centre.cause_mix)
-        stressed = these.factor * these.incident
-        by_flow = np.where(these.flow == 0, 2.5, 1.0)
-        by_channel = np.where(these.channel_type == 2, 2.0, 1.0)
-        has_four = self._active(mode == Mode.TERMINAL, four, stressed * by_flow)
-        has_two = self._active(mode == Mode.BUTTON, two, these.factor)
-        # Six in ten jobs that come upon a conversation that was cut off do not look before they close.
-        wrongly = self._active(mode == Mode.PARK, three / 0.6, these.factor)
-        has_three = wrongly & self._lucky(0.6)
-        free = ~(has_four | has_two | wrongly)
-        retriable = np.isin(mode, (Mode.BUTTON, Mode.CUSTOMER, Mode.TERMINAL, Mode.JOB)) & free
-        has_one = self._active(retriable, one, stressed * by_channel)
-        plain = retriable & ~has_one
-        handled = plain & self._lucky(0.03 * centre.benign)
-        refused = plain & ~handled & self._lucky(0.01 * centre.benign)
-        quiet: Marks = plain & ~handled & ~refused
-        return _AtWork(
-            one=has_one,
-            two=has_two,
-            three=has_three,
-            four=has_four,
-            mixed=(has_four | has_three) & self._lucky(centre.mixture),
-            parked_wrongly=wrongly,
-            handled=handled,
-            refused=refused,
-            coordinated=(self.primary == Role.OWNER) & quiet & self._lucky(0.10 * centre.benign),
-            race=(mode == Mode.BUTTON) & quiet & self._lucky(0.004 * centre.benign),
-        )
-
-    def first_attempts(self, work: _AtWork) -> Marks:
+    def first_attempts(self, work: AtWork) -> Marks:
         """The attempts that should end each interaction; where a button's reply was slow to come."""
         mode, role = self.these.mode, self.primary
         slow: Marks = work.one & (mode == Mode.BUTTON) & self._lucky(0.5)
@@ -181,13 +129,13 @@ class _Desk:
         # A refused attempt is not processed; its retry is.
         refusal = np.where(work.refused, self.rng.choice([429, 503], len(self.these)), 0)
         self.ledger.add(
-            who, role=role[who], operation=_OPERATIONS[role[who]], feed=_FEEDS[role[who]], trigger=self.trigger[who],
+            who, role=role[who], operation=OPERATIONS[role[who]], feed=FEEDS[role[who]], trigger=self.trigger[who],
             sent=self.primary_at[who], cause=cause[who], silent=work.race[who], refused=refusal[who],
             reply_lost=lost[who],
         )  # fmt: skip
         who = np.flatnonzero(work.refused)
         self.ledger.add(
-            who, role=role[who], operation=Operation.CLOSE_CHANNEL, feed=_FEEDS[role[who]], trigger=self.trigger[who],
+            who, role=role[who], operation=Operation.CLOSE_CHANNEL, feed=FEEDS[role[who]], trigger=self.trigger[who],
             try_number=2, sent=self.primary_at[who] + self._after(self.rng.uniform(1, 20, len(who))),
         )  # fmt: skip
         return slow
@@ -198,13 +146,14 @@ class _Desk:
         size, role = len(who), self.primary[who]
         double_feed = (role == Role.OWNER) & (rng.random(size) < 0.3)
         double_click = (role == Role.END_BUTTON) & ~slow[who]
+        once = double_feed | double_click | (role == Role.STUDIO)
         wait = centre.retry_delay + rng.uniform(0, centre.retry_jitter, size)
         twice, later = rng.uniform(*centre.double_click, size), rng.uniform(*centre.redelivery, size)
         wait = np.where(double_feed | double_click, twice, wait)
         wait = np.where(role == Role.STUDIO, rng.uniform(1, 20, size), wait)
         wait = np.where((role == Role.SWEEPER) | (role == Role.INACTIVITY), later, wait)
         again = 1 + np.minimum(rng.geometric(1 - centre.retry_again, size) - 1, centre.retry_tries - 1)
-        again = np.where(double_feed | double_click | (role == Role.STUDIO), 1, again)
+        again = np.where(once, 1, again)
         at = self.primary_at[who]
         # A second execution of a flow has an identity of its own: nothing that a handler could remember.
         trigger = np.where(role == Role.STUDIO, self.ledger.new_triggers(size), self.trigger[who])
@@ -212,7 +161,7 @@ class _Desk:
             at = at + self._after(wait * rng.uniform(0.97, 1.03, size))
             here = again >= number
             self.ledger.add(
-                who[here], role=role[here], operation=Operation.CLOSE_CHANNEL, feed=_FEEDS[role[here]], cause=C1,
+                who[here], role=role[here], operation=Operation.CLOSE_CHANNEL, feed=FEEDS[role[here]], cause=C1,
                 sent=at[here], trigger=trigger[here], try_number=number + 1, deduped=deduped,
             )  # fmt: skip
 
@@ -231,7 +180,7 @@ class _Desk:
         by_agent_at[who[~by_crm]] = at[~by_crm]
         return by_agent_at
 
-    def parks(self, work: _AtWork) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def parks(self, work: AtWork) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The agent leaves and the conversation should go on: done right it is resumed, done wrong it is cut off."""
         these, rng, count = self.these, self.rng, len(self.these)
         parked = np.flatnonzero(these.mode == Mode.PARK)
@@ -249,7 +198,7 @@ class _Desk:
         until[right] = resumed[right] + self._after(60 * rng.lognormal(np.log(6), 0.7, len(right)))
         ends = np.where(rng.random(len(right)) < 0.4, Role.END_BUTTON, Role.AGENT)
         self.ledger.add(
-            right, role=ends, operation=_OPERATIONS[ends], feed=_FEEDS[ends], sent=until[right],
+            right, role=ends, operation=OPERATIONS[ends], feed=FEEDS[ends], sent=until[right],
             trigger=self.ledger.new_triggers(len(right)),
         )  # fmt: skip
 
@@ -277,11 +226,11 @@ class _Desk:
             # One that looks takes a moment longer.
             wait = self._terminal_wait(role, len(who)) + (1.5 if guarded else 0.0)
             self.ledger.add(
-                who, role=role, operation=Operation.CLOSE_CHANNEL, feed=_FEEDS[role], cause=C4, guarded=guarded,
+                who, role=role, operation=Operation.CLOSE_CHANNEL, feed=FEEDS[role], cause=C4, guarded=guarded,
                 sent=self.these.ended[who] + self._after(wait), trigger=self.ledger.new_triggers(len(who)),
             )  # fmt: skip
 
-    def owner_looks_again(self, work: _AtWork) -> None:
+    def owner_looks_again(self, work: AtWork) -> None:
         """Where the owner was not first, it mostly comes by later, and leaves alone what is closed."""
         missed = (self.these.mode == Mode.TERMINAL) & (self.primary != Role.OWNER) & ~work.four
         who = np.flatnonzero(missed & self._lucky(0.7))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from flexkit.collect.simulate import formats, formats_alerts, snapshots
+from flexkit.collect.simulate import formats, formats_alerts, formats_tasks, snapshots
 from flexkit.collect.simulate.attempts import Feed
 from flexkit.collect.simulate.centre import DAY, SECOND, Role
 from flexkit.collect.simulate.observe import Stream
@@ -68,16 +68,16 @@ def _files(evidence: Evidence) -> Iterator[tuple[str, Callable[[], Iterator[str]
         return [
             _placed(heard, formats.interactions_webhooks(heard, ids)),
             _placed(changed, formats.conversations_webhooks(changed, ids, fraction=exact)),
-            _placed(called, formats.task_callbacks(called, ids)),
+            _placed(called, formats_tasks.callback(called, ids)),
             _placed(warned, formats_alerts.debugger_webhook(warned, ids)),
         ]
 
     yield "webhooks.jsonl.gz", lambda: _lines(_unordered(pl.concat(delivered())), lambda part: part["record"])
     yield (
         "taskrouter-stream.jsonl.gz",
-        lambda: _lines(_unordered(events.filter("by_stream")), lambda part: formats.task_events_stream(part, ids)),
+        lambda: _lines(_unordered(events.filter("by_stream")), lambda part: formats_tasks.stream(part, ids)),
     )
-    yield from _items("taskrouter-events", listed, "events", lambda part: formats.task_events_rest(part, ids))
+    yield from _items("taskrouter-events", listed, "events", lambda part: formats_tasks.rest(part, ids))
     recent = warned.filter("by_rest")
     yield from _items("alerts", recent, "alerts", lambda part: formats_alerts.rest(part, ids, style=style))
     yield (
