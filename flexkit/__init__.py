@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from flexkit.analyse import rates as rates
     from flexkit.analyse import replay as replay
     from flexkit.analyse import standout as standout
+    from flexkit.analyse import tallies as tallies
     from flexkit.locate import open_store as open  # noqa: A004 - the contract's name
     from flexkit.present import charts as charts
     from flexkit.present import words as words
     from flexkit.present.figure import figure as figure
+    from flexkit.present.table import table as table
     from flexkit.window import Window as Window
 
 __version__ = "0.1.0"
@@ -47,6 +49,8 @@ _LAZY = {
     "rates": "flexkit.analyse.rates",
     "replay": "flexkit.analyse.replay",
     "standout": "flexkit.analyse.standout",
+    "table": "flexkit.present.table:table",
+    "tallies": "flexkit.analyse.tallies",
     "terms": "flexkit.terms",
     "words": "flexkit.present.words",
 }
@@ -65,6 +69,8 @@ __all__ = [
     "rates",
     "replay",
     "standout",
+    "table",
+    "tallies",
     "terms",
     "words",
 ]

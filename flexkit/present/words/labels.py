@@ -21,6 +21,14 @@ FIX_LABELS: dict[str, str] = {
     FixKind.OTHER: "Another change",
 }
 
+FIX_OF_CAUSE: dict[str, str] = {
+    Cause.DUPLICATE_PROCESSING: FixKind.IDEMPOTENT_HANDLING,
+    Cause.CHANNEL_CLOSED_DIRECTLY: FixKind.CHECK_STATUS_FIRST,
+    Cause.CLOSED_INSTEAD_OF_PARTICIPANT: FixKind.CLOSE_PARTICIPANT,
+    Cause.UNCOORDINATED_TERMINAL: FixKind.SINGLE_TERMINAL_OWNER,
+}
+"""The recommendation that goes with each cause (source: Twilio's documentation of warning 80906)."""
+
 SOURCE_LABELS: dict[str, str] = {
     Source.INTERACTIONS_WEBHOOK: "Interactions webhooks",
     Source.TASKROUTER: "TaskRouter events",
