@@ -42,15 +42,18 @@ def build(
     harmonics: int = 0,
     weekday: bool | str = "auto",
     others: Floats | None = None,
+    ramp_step: bool = False,
 ) -> Design:
     """The design for *series*, whose buckets are all used, with a step where *after* is true.
 
     Time runs in steps of the series and is zero at the first bucket after the change, so that with a slope change
     the step is the change of level there. `others` are further columns, such as the steps of other fixes.
+    `ramp_step` puts time itself where the step stands, to ask for a slope instead.
     """
     origin = series.index[after][0] if after.any() else 0
     time = (series.index - origin).astype(np.float64)
-    columns: list[Floats] = [np.ones(len(series)), after.astype(np.float64)]
+    step = time - time.mean() if ramp_step else after.astype(np.float64)
+    columns: list[Floats] = [np.ones(len(series)), step]
     terms = "none"
     if weekday == "auto":
         extra, terms = weekday_columns(series, ~after)
@@ -74,4 +77,20 @@ def build(
         columns.extend([np.sin(angle), np.cos(angle)])
     if others is not None:
         columns.extend(others.T)
-    return Design(np.column_stack(columns), places["trend"], places["slope"], terms)
+    return _independent(Design(np.column_stack(columns), places["trend"], places["slope"], terms))
+
+
+def _independent(design: Design) -> Design:
+    """The design without columns that say what earlier ones already say; named ones come before the others."""
+    matrix = design.matrix
+    if np.linalg.matrix_rank(matrix) == matrix.shape[1]:
+        return design
+    named = [0, STEP, *(place for place in (design.trend, design.slope) if place >= 0)]
+    order = named + [place for place in range(matrix.shape[1]) if place not in named]
+    kept: list[int] = []
+    for place in order:
+        if np.linalg.matrix_rank(matrix[:, [*kept, place]]) == len(kept) + 1:
+            kept.append(place)
+    kept.sort()
+    places = {old: new for new, old in enumerate(kept)}
+    return Design(matrix[:, kept], places.get(design.trend, -1), places.get(design.slope, -1), design.weekday_terms)

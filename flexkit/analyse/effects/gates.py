@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from flexkit.analyse.effects.design import STEP, Design, build
+from flexkit.analyse.effects.design import build
 from flexkit.analyse.effects.fit import fit_step
 from flexkit.analyse.rates.dispersion import share_dispersion
 from flexkit.analyse.rates.expected import weekday_columns
 from flexkit.analyse.rates.glm import fit_glm
-from flexkit.analyse.rates.series import Booleans, Floats, Step
+from flexkit.analyse.rates.series import Booleans, Step
 
 if TYPE_CHECKING:
     from flexkit.analyse.effects.rows import Cut
@@ -91,13 +91,11 @@ def _slope(before: Cut, *, harmonics: int = 0, level: float = 0.95) -> tuple[flo
     """
     series = before.series
     none = np.zeros(len(series), dtype=np.bool_)
-    built = build(series, none, trend=True, harmonics=harmonics, weekday="auto" if before.control is None else False)
-    # The step column is empty before the change: put the time in its place, so that its error is widened likewise.
-    matrix: Floats = built.matrix.copy()
-    matrix[:, STEP] = matrix[:, built.trend] - matrix[:, built.trend].mean()
-    matrix = np.delete(matrix, built.trend, axis=1)
+    # Time stands where the step would: its error is then widened likewise.
+    weekday: bool | str = "auto" if before.control is None else False
+    built = build(series, none, harmonics=harmonics, weekday=weekday, ramp_step=True)
     fitted = fit_step(
-        series, none, Design(matrix, -1, -1, built.weekday_terms), variance="qar1", level=level,
+        series, none, built, variance="qar1", level=level,
         control=before.control, widen_beyond=PRETREND_ERRORS,
     )  # fmt: skip
     return fitted.log_rr, fitted.error / fitted.widening, fitted.error

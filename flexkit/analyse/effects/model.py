@@ -100,7 +100,7 @@ def _step(rows: Cut, options: Options, flags: list[str]) -> tuple[Estimate, Step
     elif options.variance == "qar1" and not options.slope_change:
         rows, selected = spike_before(rows, drop=options.drop_spike)
         flags += selected
-    rows, has_trend = _with_control(rows, options, flags)
+    rows, has_trend, pretrend_p = _with_control(rows, options, flags)
     name = "did" if rows.control is not None else ("weekly" if options.model == "weekly" else "step")
     if name == "step" and options.trend == "auto" and not has_trend:
         has_trend = pre_slope(rows, harmonics=options.harmonics, level=options.level)
@@ -109,7 +109,9 @@ def _step(rows: Cut, options: Options, flags: list[str]) -> tuple[Estimate, Step
     fitted = fit_rows(rows, options, trend=has_trend)
     if not fitted.fit.converged or not math.isfinite(fitted.error) or fitted.error <= 0:
         return undecided(rows, ["undecided", "no_fit", *flags]), None
-    return step_estimate(fitted, rows, options, name + ("+trend" if has_trend else ""), flags), fitted
+    result = step_estimate(fitted, rows, options, name + ("+trend" if has_trend else ""), flags)
+    result["pretrend_p"] = pretrend_p
+    return result, fitted
 
 
 def fit_rows(rows: Cut, options: Options, *, trend: bool) -> StepFit:
@@ -131,21 +133,21 @@ def fit_rows(rows: Cut, options: Options, *, trend: bool) -> StepFit:
     )
 
 
-def _with_control(rows: Cut, options: Options, flags: list[str]) -> tuple[Cut, bool]:
-    """The rows with the control if it may be used, else without; and whether the model has a trend."""
+def _with_control(rows: Cut, options: Options, flags: list[str]) -> tuple[Cut, bool, float]:
+    """The rows with the control if it may be used, else without; whether the model has a trend; the pre-trend's p."""
     has_trend = options.trend is True or options.slope_change
     if rows.control is None:
-        return rows, has_trend
+        return rows, has_trend, math.nan
     without = Cut(rows.series, rows.after, rows.flags, None, rows.others)
     if options.model not in {"auto", "did"}:
-        return without, has_trend
+        return without, has_trend, math.nan
     gates = control_gates(rows, level=options.level)
     flags += gates.flags
     if options.model == "auto" and not gates.passes:
         flags.append("control_rejected")
-        return without, has_trend
+        return without, has_trend, gates.pretrend_p
     busy = rows.series.events + rows.control.events > 0
-    return rows.keep(busy), has_trend or (options.trend == "auto" and gates.needs_trend)
+    return rows.keep(busy), has_trend or (options.trend == "auto" and gates.needs_trend), gates.pretrend_p
 
 
 def _impossible(rows: Cut) -> str:

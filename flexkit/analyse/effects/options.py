@@ -43,6 +43,7 @@ class Estimate(TypedDict):
     slope_rr: float
     slope_low: float
     slope_high: float
+    pretrend_p: float
     flags: list[str]
 
 

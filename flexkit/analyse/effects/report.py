@@ -36,7 +36,7 @@ def undecided(rows: Cut, flags: list[str]) -> Estimate:
         exposure_before=rows.exposure_before, exposure_after=rows.exposure_after,
         buckets_before=before, buckets_after=after,
         avoided=none, avoided_low=none, avoided_high=none, mde=none, model="undecided",
-        trend_rr=none, slope_rr=none, slope_low=none, slope_high=none, flags=labels(flags),
+        trend_rr=none, slope_rr=none, slope_low=none, slope_high=none, pretrend_p=none, flags=labels(flags),
     )  # fmt: skip
 
 

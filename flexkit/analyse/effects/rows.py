@@ -60,12 +60,21 @@ class Cut:
             series=self.series.keep(rows),
             after=self.after[rows],
             control=None if self.control is None else self.control.keep(rows),
-            others=None if self.others is None else self.others[rows],
+            others=_moving(self.others, rows),
         )
 
     def only_before(self) -> Cut:
         """The buckets before the change."""
         return self.keep(~self.after)
+
+
+def _moving(others: Floats | None, rows: Booleans) -> Floats | None:
+    """The columns of *others* that still change within *rows*; None for none."""
+    if others is None or not rows.any():
+        return None
+    kept = others[rows]
+    moves = np.ptp(kept, axis=0) > 0
+    return kept[:, moves] if moves.any() else None
 
 
 def cut(
@@ -99,7 +108,7 @@ def cut(
     keep = used & usable
     aligned = None
     if control is not None:
-        keep, aligned, lost = _align(series, keep, control)
+        keep, aligned, lost = align(series, keep, control)
         if lost:
             flags.append("control_incomplete")
     kept = series.keep(keep)
@@ -144,7 +153,7 @@ def _recent(series: Series, changed: float, baseline_days: float) -> Booleans:
     return np.asarray(series.index > last - baseline_days)
 
 
-def _align(series: Series, keep: Booleans, control: Series) -> tuple[Booleans, Series, bool]:
+def align(series: Series, keep: Booleans, control: Series) -> tuple[Booleans, Series, bool]:
     """Rows that both have, the control on those rows, and whether rows were lost."""
     if series.dates.dtype.is_temporal() != control.dates.dtype.is_temporal():
         msg = "The control's dates are of another kind than the series'. Use the same dates in both."
