@@ -20,6 +20,8 @@ YES, NO = pl.lit(value=True), pl.lit(value=False)
 BEFORE_US = 5 * SECOND
 """What happens within this time after an event may be a reaction to it."""
 UNSERVED_US = 120 * SECOND
+_OFTEN = 3
+"""A handler's habit counts from this many attempts on that tell."""
 
 REMOVAL_NAME = r"(?i)park|transfer|leave|remove|hand.?(?:off|over)|release|detach"
 AGENT_NAME = r"(?i)(?:^|[^a-z])(?:agent|desktop|ui|worker|supervisor|console)(?:[^a-z]|$)"
@@ -43,6 +45,7 @@ def facts(found: Affected, *, coverage: pl.DataFrame | None, configuration: pl.D
     )
     pairs = _with_sources(pairs, found.rows, coverage)
     pairs = _with_intent(pairs, found.habits)
+    pairs = _with_habits(pairs, found.attempts)
     pairs = _with_neighbours(pairs, found.rows)
     pairs = _with_deliveries(pairs, found)
     pairs = pairs.with_columns(other_listener=pl.lit(_listens(configuration), dtype=pl.Boolean))
@@ -76,6 +79,39 @@ def _with_intent(pairs: pl.DataFrame, habits: pl.DataFrame) -> pl.DataFrame:
         ),
         named_for_removal=pl.col("first_handler").str.contains(REMOVAL_NAME).fill_null(value=False),
     ).with_columns(intent_unknown=~pl.any_horizontal("means_end", "means_removal", "usually_means_removal"))
+
+
+def _with_habits(pairs: pl.DataFrame, tried: pl.DataFrame) -> pl.DataFrame:
+    """What sets each handler off wherever it says so: the end of a task, or known events of other kinds."""
+    reacts = _on_task_event("")
+    known = tried.filter(pl.col("trigger_key").is_not_null() & pl.col("handler").is_not_null())
+    habits = known.group_by("handler").agg(
+        told=pl.len(), ends=reacts.sum(), others=(pl.col("trigger_kind").is_not_null() & ~reacts).sum()
+    )
+    often = pl.col("told") >= _OFTEN
+    named = habits.select(
+        "handler",
+        usually_reacts=often & (pl.col("ends") >= 0.9 * pl.col("told")),
+        never_reacts=often & (pl.col("others") == pl.col("told")),
+    )
+    for side in ("first", "second"):
+        own = named.select(pl.all().name.prefix(f"{side}_"))
+        pairs = pairs.join(own, on=f"{side}_handler", how="left", maintain_order="left")
+        silent = pl.col(f"{side}_trigger_key").is_null()
+        pairs = pairs.with_columns(
+            (_on_task_event(f"{side}_") | (silent & pl.col(f"{side}_usually_reacts").fill_null(value=False))).alias(
+                f"{side}_reacts"
+            ),
+            (silent & pl.col(f"{side}_never_reacts").fill_null(value=False)).alias(f"{side}_never_reacts"),
+        )
+    return pairs
+
+
+def _on_task_event(side: str) -> pl.Expr:
+    """Whether a TaskRouter event set it off: the end of a task, or one of which only the SID is known."""
+    is_terminal = pl.col(f"{side}trigger_kind").is_in(TERMINAL_TASK_KINDS)
+    is_event = pl.col(f"{side}trigger_key").str.contains("^(?i:ev)[0-9a-f]{32}$")
+    return is_terminal.fill_null(is_event).fill_null(value=False)
 
 
 def _with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -176,10 +212,6 @@ def _plain() -> list[pl.Expr]:
     col = pl.col
     handlers, triggers = (col("first_handler", "second_handler"), col("first_trigger_key", "second_trigger_key"))
     is_terminal = {side: col(f"{side}_trigger_kind").is_in(TERMINAL_TASK_KINDS) for side in ("first", "second")}
-    by_event = {
-        side: is_terminal[side].fill_null(col(f"{side}_trigger_key").str.contains("^(?i:ev)[0-9a-f]{32}$"))
-        for side in ("first", "second")
-    }
     gap = col("gap_us")
     by_agent = col("second_actor_type").str.to_lowercase().is_in(_AGENT_ACTORS).fill_null(value=False)
     named_agent = (col("second_operation") == "complete_task") & col("second_handler").str.contains(AGENT_NAME)
@@ -189,6 +221,13 @@ def _plain() -> list[pl.Expr]:
     blur = pl.max_horizontal(
         col("first_precision_us").fill_null(1000), col("second_precision_us").fill_null(1000), pl.lit(SECOND // 2)
     ) + pl.when(col("first_source") != col("second_source")).then(SECOND).otherwise(0)
+    is_step = {side: col(f"{side}_operation") == "studio_step" for side in ("first", "second")}
+    by_flow = {
+        side: col(f"{side}_trigger_key").str.starts_with("FN").fill_null(~col(f"{side}_reacts")) for side in is_step
+    }
+    maybe_one = (is_step["first"] & ~is_step["second"] & by_flow["second"]).fill_null(value=False) | (
+        is_step["second"] & ~is_step["first"] & by_flow["first"]
+    ).fill_null(value=False)
     return [
         (col("closer") == "attempt").fill_null(value=False).alias("first_is_recorded"),
         (col("first_operation") == "close_channel").fill_null(value=False).alias("first_closed_channel"),
@@ -204,12 +243,15 @@ def _plain() -> list[pl.Expr]:
         (col("second_operation") == "studio_step").fill_null(value=False).alias("second_is_step"),
         (col("first_operation") == col("second_operation")).alias("same_operation"),
         (col("first_handler") == col("second_handler")).alias("same_handler"),
-        (col("first_handler") != col("second_handler")).alias("another_handler"),
+        # The line that a function logs and the step that ran it are one automation under two names.
+        pl.when(~maybe_one).then(col("first_handler") != col("second_handler")).alias("another_handler"),
         pl.any_horizontal(handlers.is_null()).alias("handler_unnamed"),
         (col("first_trigger_key") == col("second_trigger_key")).alias("same_trigger"),
         (col("first_trigger_key") != col("second_trigger_key")).alias("another_trigger"),
         pl.any_horizontal(triggers.is_null()).alias("trigger_unknown"),
-        col("first_trigger_key").is_null().alias("first_trigger_unknown"),
+        (
+            col("first_trigger_key").is_null() | col("first_trigger_key").str.starts_with("FN").fill_null(value=False)
+        ).alias("first_may_be_reaction"),
         (
             (col("first_trigger_kind") == col("second_trigger_kind"))
             & col("first_trigger_kind").str.starts_with("channel_")
@@ -219,7 +261,7 @@ def _plain() -> list[pl.Expr]:
         .alias("counted_retry"),
         *((gap <= limit * SECOND).alias(name) for name, limit in _WITHIN.items()),
         *(is_terminal[side].fill_null(value=False).alias(f"{side}_on_terminal") for side in is_terminal),
-        *(by_event[side].fill_null(value=False).alias(f"{side}_on_task_event") for side in by_event),
+        *(_on_task_event(f"{side}_").alias(f"{side}_on_task_event") for side in is_terminal),
         (is_terminal["second"] & (col("second_trigger_us") < col("first_us") - SECOND // 2)).alias(
             "second_event_earlier"
         ),
@@ -230,7 +272,7 @@ def _plain() -> list[pl.Expr]:
     ]  # fmt: skip
 
 
-_WITHIN = {"within_seconds": 20, "within_minute": 60, "within_retry": 180, "within_quarter": 900}
+_WITHIN = {"within_seconds": 20, "within_minute": 60, "within_retry": 330, "within_quarter": 900}
 
 
 def _composed() -> list[pl.Expr]:
@@ -238,12 +280,14 @@ def _composed() -> list[pl.Expr]:
     resolved = col("first_trigger_kind").is_not_null() & ~col("first_on_task_event")
     cannot_be = col(f"holds_{Source.TASKROUTER}") & ~col("first_follows_event") & ~col("ended_unserved")
     apart = col("another_handler").fill_null(value=False) | (~col("same_operation")).fill_null(value=False)
+    keys = col("first_trigger_key", "second_trigger_key")
+    by_flows = pl.all_horizontal(keys.str.contains("^FN[0-9a-fA-F]{32}$").fill_null(value=False))
     return [
-        pl.when(col("first_on_task_event"))
+        pl.when(col("first_reacts"))
         .then(NO)
         .when(resolved)
         .then(YES)
-        .when(cannot_be)
+        .when(cannot_be | col("first_never_reacts"))
         .then(YES)
         .alias("first_not_terminal"),
         ((col("second_is_known") & (apart | ~col("within_retry"))) | (~col("second_is_known") & ~col("within_retry")))
@@ -251,7 +295,9 @@ def _composed() -> list[pl.Expr]:
         (col("same_trigger") & col("same_operation") & ~col("another_handler").fill_null(value=False)).alias(
             "same_logic"
         ),
-        (col("first_is_step") & col("second_is_step")).alias("both_are_steps"),
+        ((col("first_is_step") & col("second_is_step")) | by_flows).alias("both_are_flows"),
+        (col("second_is_recorded") | col("second_is_agent")).alias("second_by_someone"),
+        ((col("second_closes") | col("second_reacts")) & ~col("second_is_agent")).alias("second_is_automation"),
         (
             (col("second_is_step") & ~col("first_is_recorded")) | (col("first_is_step") & ~col("second_is_recorded"))
         ).alias("step_and_unrecorded"),

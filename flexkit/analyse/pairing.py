@@ -16,7 +16,9 @@ MATCH_US = 6 * SECOND
 """An attempt this near a warning can be the warned one: alerts have whole seconds, logs their own clock."""
 NEAR_US = 5 * SECOND // 2
 """An attempt this near a warning is preferred to an agent's completion at the same moment."""
-NATURAL_US = 2 * SECOND
+BESIDE_US = 2 * SECOND
+NATURAL_US = 5 * SECOND // 4
+"""An agent's completion belongs to a warning only this near it: Twilio's own clock dates both."""
 LONE_US = 30 * SECOND
 """The only attempt left is matched to the only warning left up to here: clocks of hosts drift."""
 RETRY_US = 180 * SECOND
@@ -133,63 +135,59 @@ def _first_closers(
     rows: pl.DataFrame, tried: pl.DataFrame, alerts: pl.DataFrame, natural: pl.DataFrame
 ) -> pl.DataFrame:
     """One row per interaction: the attempt that closed it, or the event that shows it closed."""
-    warned = alerts.group_by("interaction_sid").agg(alert_us=pl.col("alert_us").min(), alerts=pl.len())
+    warned = alerts.group_by("interaction_sid").agg(alert_us=pl.col("alert_us").min())
     shown = _shown_closed(rows, warned)
-    earliest = (
+    seen_closed = shown.filter("is_channel").select("interaction_sid", shown_us="occurred_us")
+    able = (
         tried.filter("went_through", pl.col("status_before").fill_null("") != "closed")
-        .sort("interaction_sid", "occurred_us")
-        .unique("interaction_sid", keep="first", maintain_order=True)
-        .join(warned, on="interaction_sid", how="left")
-        .join(shown.select("interaction_sid", shown_us="occurred_us"), on="interaction_sid", how="left")
+        .join(warned, on="interaction_sid", how="left", maintain_order="left")
+        .join(seen_closed, on="interaction_sid", how="left", maintain_order="left")
         .filter((pl.col("occurred_us") <= pl.col("alert_us") + MATCH_US).fill_null(value=True))
     )
-    explained = _explained_otherwise(earliest, tried, alerts, natural)
     lag = pl.col("occurred_us") - pl.col("shown_us")
-    read_open = (pl.col("status_before") == "active") & (pl.col("outcome") == Outcome.ACCEPTED)
-    closing = earliest.join(explained, on="interaction_sid", how="left").filter(
-        (pl.col("shown_us").is_null() | (lag <= CLOSING_LAG_US) | (read_open.fill_null(value=False) & (lag <= SKEW_US)))
-        & ~pl.col("is_warned").fill_null(value=False)
+    accepted = pl.col("outcome") == Outcome.ACCEPTED
+    read_open = ((pl.col("status_before") == "active") & accepted).fill_null(value=False)
+    completes = pl.col("kind") == SignalKind.COMPLETE_REQUESTED
+    # To complete a task closes the channel at once or not at all: a transferring agent completes hers too.
+    in_time = (lag <= CLOSING_LAG_US) | (read_open & (lag <= SKEW_US))
+    not_in_vain = (
+        pl.when(completes).then(lag >= -SKEW_US).when(~accepted).then(lag >= -LONE_US).otherwise(pl.lit(value=True))
     )
-    by_attempt = closing.select("interaction_sid", *_SIDE, closer=pl.lit("attempt"))
+    by_attempt = (
+        able.join(_warned_themselves(able, tried, alerts, natural), on="attempt_id", how="anti", maintain_order="left")
+        .filter(pl.col("shown_us").is_null() | (in_time & not_in_vain))
+        # Twilio documents that closing a channel ends its tasks, not that ending a task closes a channel.
+        .sort("interaction_sid", completes, "occurred_us", maintain_order=True)
+        .unique("interaction_sid", keep="first", maintain_order=True)
+        .select("interaction_sid", *_SIDE, closer=pl.lit("attempt"))
+    )
     others = shown.join(by_attempt, on="interaction_sid", how="anti")
     empty = [pl.lit(None).cast(tried.schema[name]).alias(name) for name in _SIDE if name not in others.columns]
-    return pl.concat(
-        [by_attempt, others.with_columns(empty).select(by_attempt.columns)],
-    )
+    return pl.concat([by_attempt, others.with_columns(empty).select(by_attempt.columns)])
 
 
-def _explained_otherwise(
-    earliest: pl.DataFrame, tried: pl.DataFrame, alerts: pl.DataFrame, natural: pl.DataFrame
+def _warned_themselves(
+    able: pl.DataFrame, tried: pl.DataFrame, alerts: pl.DataFrame, natural: pl.DataFrame
 ) -> pl.DataFrame:
-    """Whether the earliest attempt is itself the warned one: no other candidate stands near its warning."""
+    """Attempts with a warning right beside them that nothing else near it explains: they came second."""
     near = (
-        earliest.select("interaction_sid", "occurred_us", first_id="attempt_id")
-        .join(alerts.drop("alert_sid"), on="interaction_sid")
-        .filter((pl.col("occurred_us") - pl.col("alert_us")).abs() <= NATURAL_US)
+        able.select("interaction_sid", "occurred_us", "attempt_id")
+        .join(alerts.select("interaction_sid", "alert_sid", warned_us="alert_us"), on="interaction_sid")
+        .filter((pl.col("occurred_us") - pl.col("warned_us")).abs() <= BESIDE_US)
     )
     others = pl.concat(
         [
             tried.filter(pl.col("outcome") != Outcome.SKIPPED).select(
-                "interaction_sid", "attempt_id", other_us="occurred_us", within=pl.lit(MATCH_US)
+                "interaction_sid", rival_id="attempt_id", other_us="occurred_us", within=pl.lit(MATCH_US)
             ),
-            natural.select("interaction_sid", "attempt_id", other_us="occurred_us", within=pl.lit(NATURAL_US)),
+            natural.select("interaction_sid", rival_id="attempt_id", other_us="occurred_us", within=pl.lit(NATURAL_US)),
         ]
     )
-    rivals = (
-        near.join(others, on="interaction_sid")
-        .filter(
-            pl.col("attempt_id") != pl.col("first_id"),
-            (pl.col("other_us") - pl.col("alert_us")).abs() <= pl.col("within"),
-        )
-        .select("interaction_sid")
-        .unique()
+    explained = near.join(others, on="interaction_sid").filter(
+        pl.col("attempt_id") != pl.col("rival_id"),
+        (pl.col("other_us") - pl.col("warned_us")).abs() <= pl.col("within"),
     )
-    return (
-        near.select("interaction_sid")
-        .unique()
-        .join(rivals, on="interaction_sid", how="anti")
-        .with_columns(is_warned=pl.lit(value=True))
-    )
+    return near.join(explained, on=["attempt_id", "alert_sid"], how="anti").select("attempt_id").unique()
 
 
 def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
@@ -198,7 +196,7 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
     shows = (
         rows.filter(pl.col("kind").is_in([*channel, *TERMINAL_TASK_KINDS]))
         .join(warned, on="interaction_sid", how="left")
-        .filter((pl.col("occurred_us") <= pl.col("alert_us") + NATURAL_US).fill_null(value=True))
+        .filter((pl.col("occurred_us") <= pl.col("alert_us") + BESIDE_US).fill_null(value=True))
         .with_columns(is_channel=pl.col("kind").is_in(channel))
     )
     # Tasks of agents who left end while the conversation goes on: the channel, where it tells, decides.
@@ -249,7 +247,7 @@ def _warned(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFrame) -> p
         alerts.join(matched, on="alert_sid", how="anti")
         .join(matched.drop("alert_sid").rename({"alert_us": "known_us"}), on="interaction_sid")
         .with_columns(distance=(pl.col("alert_us") - pl.col("known_us")).abs())
-        .filter(pl.col("distance") <= NATURAL_US)
+        .filter(pl.col("distance") <= BESIDE_US)
         .sort("distance")
         .unique("alert_sid", keep="first", maintain_order=True)
         .select(matched.columns)
