@@ -14,6 +14,9 @@ from flexkit.present.words.numbers import NONE, duration, number, percent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+TABLE_MIME = "application/vnd.flexkit.table+json"
+"""What a report reads, to draw the table its own way."""
+
 LIMIT = 120
 """Rows that a page shows of a longer table; it says how many it leaves out."""
 
@@ -56,14 +59,14 @@ class Table:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
         # End tags of rows and cells are optional in HTML; leaving them out halves a long table.
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in self.rows)
+        titled = f"<caption>{escape(caption)}</caption>" if caption else ""
         more = f"<p>and {self.left_out:,} more rows</p>" if self.left_out else ""
-        return (
-            f'<table class="{numbers}"><caption>{escape(caption)}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
-        )
+        return f'<table class="{numbers}">{titled}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
-    def _repr_html_(self) -> str:
-        return self.to_html(caption="")
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        lines = ["\t".join(row) for row in (self.headings, *self.rows)]
+        html = self.to_html(caption="")
+        return {TABLE_MIME: self.to_dict(), "text/html": html, "text/plain": "\n".join(lines)}
 
 
 def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flexkit.present.answer import LABELS, RUN_MIME
 from flexkit.present.figure import FIGURE_MIME, LAB_MIME
 from flexkit.present.lean import without_grammar
-from flexkit.present.table import Table
+from flexkit.present.table import TABLE_MIME, Table
 from flexkit.report import drawing
 from flexkit.report import record as records
 from flexkit.terms import Cause
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from flexkit.report.record import Record
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_SETUP = {"load", "answer"}
-"""Cells whose code stands at the end of the page, because their output stands at its head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
     lead, parts, setup = _split(executed.cells)
     sections = [Section(id_, title, _export(exporter, executed, cells)) for id_, title, cells in parts]
     code = "".join(_folded_code(cell, summary="") for cell in setup)
-    vega, vega_hash = drawing.bundle() if figures.used else ("", "")
+    vega, vega_hash = drawing.bundle() if figures.charts else ("", "")
     rendered = (
         environment()
         .get_template("page.html.j2")
@@ -57,10 +55,10 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
             sections=sections,
             setup=code,
             since=records.changes(record, before),
-            charts=bool(figures.used),
+            charts=figures.charts,
             vega=vega,
             script=_asset("page.js"),
-            policy=policy(*([drawing.policy_hash(_asset("page.js")), vega_hash] if figures.used else [])),
+            policy=policy(*([drawing.policy_hash(_asset("page.js")), vega_hash] if figures.charts else [])),
             home="../../index.html",
         )
     )
@@ -120,6 +118,7 @@ class _Figures:
     def __init__(self, drawings: Drawings) -> None:
         self._drawings = drawings
         self._token = secrets.token_hex(16)
+        self.charts = 0
         self.used: list[str] = []
 
     def own_output(self, output: Any) -> str:
@@ -127,8 +126,13 @@ class _Figures:
         bundle = output.get("data", {})
         if output.get("metadata", {}).get("flexkit", {}).get("below") or RUN_MIME in bundle:
             return " "
+        if TABLE_MIME in bundle:
+            table = Table.from_dict(bundle[TABLE_MIME]).to_html(caption="")
+            self.used.append(f'<div class="scroll" tabindex="0" role="region" aria-label="Table">{table}</div>')
+            return f"<p>{self._token}-{len(self.used) - 1}</p>"
         if (spec := chart_of(output)) is None:
             return ""
+        self.charts += 1
         self.used.append(self._html(spec, bundle[FIGURE_MIME]))
         return f"<p>{self._token}-{len(self.used) - 1}</p>"
 
@@ -171,7 +175,7 @@ def _split(cells: list[Any]) -> tuple[list[Any], list[tuple[str, str, list[Any]]
     setup: list[Any] = []
     for cell in cells:
         tags = cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and (cell.get("id") in _SETUP or {"parameters", "injected-parameters"} & set(tags)):
+        if cell.cell_type == "code" and ({"parameters", "injected-parameters"} & set(tags) or _is_setup(cell)):
             setup.append(cell)
             continue
         heading = re.match(r"(#{1,2})[ \t]+(.+?)\s*(?:\n|$)", cell.source) if cell.cell_type == "markdown" else None
@@ -180,6 +184,11 @@ def _split(cells: list[Any]) -> tuple[list[Any], list[tuple[str, str, list[Any]]
         rest = {**cell, "source": cell.source[heading.end() :]} if heading else cell
         (sections[-1][2] if sections else lead).append(rest)
     return lead, sections, setup
+
+
+def _is_setup(cell: Any) -> bool:
+    """Whether a cell's output stands in the page's head or foot, or nowhere: its code stands at the end."""
+    return all(RUN_MIME in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def _export(exporter: Any, executed: Any, cells: list[Any]) -> str:

@@ -99,6 +99,7 @@ def over_time(
     shown = _labelled(parts.wall_clock(daily.select("date", "cause", "count"), "date", zone=zone))
     heights = alt.Scale(domain=[0, 1.05 * max([1, *shown["count"]])], nice=False)
     causes = shown.sort("rank")["cause"].unique(maintain_order=True).to_list()
+    fixes = parts.within(fixes, daily)
     strips = parts.fix_strip(fixes, zone=zone)
     for cause in causes:
         last = cause == causes[-1]

@@ -60,7 +60,9 @@ def fix_marks(fixes: pl.DataFrame | None, *, zone: str, labels: bool = True, axi
     """A dashed rule per fix, labelled with its title: where in time something was changed."""
     if fixes is None or fixes.is_empty():
         return []
-    shown = wall_clock(fixes.select("title", date="deployed_at"), "date", zone=zone)
+    # Neighbours' titles stand in turn on two lines.
+    fixes = fixes.sort("deployed_at").with_columns(line=pl.int_range(pl.len()) % 2)
+    shown = wall_clock(fixes.select("title", "line", date="deployed_at"), "date", zone=zone)
     is_long = pl.col("title").str.len_chars() > 40
     shown = shown.with_columns(
         pl.when(is_long).then(pl.col("title").str.slice(0, 39) + "…").otherwise("title").alias("title")
@@ -70,10 +72,13 @@ def fix_marks(fixes: pl.DataFrame | None, *, zone: str, labels: bool = True, axi
     rule = base.mark_rule(color=FIX, strokeDash=[5, 3], strokeWidth=1.5, clip=True)
     if not labels:
         return [rule]
-    text = base.mark_text(color=FIX, align="left", baseline="top", dx=5, y=2, fontSize=11, clip=True).encode(
-        text="title:N"
-    )
-    return [rule, text]
+    texts = [
+        base.transform_filter(alt.datum.line == line)
+        .mark_text(color=FIX, align="left", baseline="top", dx=5, y=2 + 14 * line, fontSize=11, clip=True)
+        .encode(text="title:N")
+        for line in range(min(fixes.height, 2))
+    ]
+    return [rule, *texts]
 
 
 def day_span(frame: pl.DataFrame, *, share: float = 0.7) -> pl.DataFrame:
@@ -103,10 +108,23 @@ def of_counts(label: str) -> pl.Expr:
     return pl.format("{} · {} of {}", label, grouped("events"), grouped("exposure"))
 
 
+def within(fixes: pl.DataFrame | None, days: pl.DataFrame) -> pl.DataFrame | None:
+    """The *fixes* between the first and the last `date` of *days*: others would stretch the axis."""
+    if fixes is None or fixes.is_empty() or days.is_empty():
+        return None
+    first, last = days.select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
+    on = pl.col("deployed_at").dt.date()
+    return fixes.filter(on.is_between(_date(first), _date(last)))
+
+
+def _date(value: Any) -> Any:
+    return value.date() if hasattr(value, "date") else value
+
+
 def fix_strip(fixes: pl.DataFrame | None, *, zone: str) -> list[Any]:
     """The titles of fixes in a strip of their own, for charts whose panels have no room for text."""
     marks = fix_marks(fixes, zone=zone, axis=False)
-    return [alt.layer(*marks).properties(width=WIDTH, height=18)] if marks else []
+    return [alt.layer(*marks).properties(width=WIDTH, height=18 if len(marks) == 2 else 32)] if marks else []
 
 
 def spans(frame: pl.DataFrame, *, colour: str, opacity: float = 1.0) -> list[Any]:

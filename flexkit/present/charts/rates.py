@@ -37,6 +37,8 @@ def _top(frame: pl.DataFrame, column: str) -> float:
     return float(top) if isinstance(top, float) else 0.0
 
 
+_LEFT: Any = "left"
+_RIGHT: Any = "right"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -66,6 +68,7 @@ def rate_over_time(
         pl.when(~pl.col("is_gap")).then("value").alias("value"),
         state=pl.when("is_signal").then(pl.lit("outside")).when("is_partial").then(pl.lit("partial"))
         .otherwise(pl.lit("inside")),
+        size=pl.when("is_signal").then(95).when("is_partial").then(40).otherwise(26),
     )  # fmt: skip
     x = parts.day_axis(zone, title="", labels=False)
     top = 1.1 * max(_top(shown, "value"), min(_top(shown, "upper"), 1.6 * _top(shown, "value")))
@@ -83,7 +86,7 @@ def rate_over_time(
         shape=_by_state("shape", states, ["circle", "diamond", "circle"]),
         fill=_by_state("fill", states, [SERIES, ALARM, SURFACE]),
         stroke=_by_state("stroke", states, [SERIES, ALARM, SERIES]),
-        size=_by_state("size", states, [26, 95, 40]),
+        size=alt.Size("size:Q", scale=None),
         tooltip=[
             alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
             alt.Tooltip("value:Q", title="Rate", format=number),
@@ -101,7 +104,15 @@ def rate_over_time(
     notes = alt.Chart(named.select("date", "value", "note")).mark_text(dy=-11, fontSize=11, color=MUTED, clip=True)
     notes = notes.encode(x=x, y="value:Q", text="note:N")
     gaps = shown.filter("is_gap").with_columns(end=pl.col("date").dt.offset_by("1d"))
-    layers = [*parts.spans(gaps, colour=SHADE), band, centre, line, *parts.fix_marks(fixes, zone=zone), points, notes]
+    layers = [
+        *parts.spans(gaps, colour=SHADE),
+        band,
+        centre,
+        line,
+        *parts.fix_marks(parts.within(fixes, chart), zone=zone),
+        points,
+        notes,
+    ]
     upper = alt.layer(*layers).add_params(zoom_on_time()).properties(width=WIDTH, height=240)
     lower = (
         alt.Chart(parts.day_span(shown.select("date", "exposure")))
@@ -124,7 +135,7 @@ def rate_over_time(
 
 def _by_state(channel: str, states: list[str], values: list[Any]) -> Any:
     """A point's look by its state, without a legend: what is unusual carries its day."""
-    channels = {"shape": alt.Shape, "fill": alt.Fill, "stroke": alt.Stroke, "size": alt.Size}
+    channels = {"shape": alt.Shape, "fill": alt.Fill, "stroke": alt.Stroke}
     return channels[channel]("state:N", legend=None, scale=alt.Scale(domain=states, range=values))
 
 
@@ -186,13 +197,14 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
         ],
     )
     enough = alt.datum.exposure >= few
+    top = _top(shown.filter(pl.col("exposure") >= few), "rate")
     fill = base.transform_filter(enough).mark_rect(stroke=SURFACE, strokeWidth=1.5)
     coloured = fill.encode(
         fill=alt.Fill(
             "rate:Q",
             title=_SHARE,
-            scale=alt.Scale(type="quantize", domain=[0, max(_top(shown, "rate"), 1e-6)], range=list(HEAT), nice=True),
-            legend=alt.Legend(format=".1%", symbolStrokeWidth=0, columns=len(HEAT)),
+            scale=alt.Scale(type="quantize", domain=[0, max(top, 0.001)], range=list(HEAT), nice=True),
+            legend=alt.Legend(format=".2~p", gradientLength=260),
         )
     )
     sparse = base.transform_filter(~enough).mark_text(text="×", color=AXIS, fontSize=11)
@@ -231,10 +243,16 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
             alt.Tooltip("exposure:Q", title="Completed", format=","),
         ],
     )
-    names = base.transform_filter(alt.datum.is_outlier).mark_text(align="left", dx=8, color=INK).encode(
-        y="rate:Q", text="unit:N"
-    )  # fmt: skip
-    layered = alt.layer(*layers, parts.reference_line(overall, along_x=False), dots, names)
+    # The largest units stand at the right edge: their names go to the left.
+    is_large = alt.datum.exposure > 0.2 * max(units["exposure"])
+    outliers = base.transform_filter(alt.datum.is_outlier)
+    names = [
+        outliers.transform_filter(side)
+        .mark_text(align=align, dx=dx, dy=-8, color=INK)
+        .encode(y="rate:Q", text="unit:N")
+        for side, align, dx in ((~is_large, _LEFT, 6), (is_large, _RIGHT, 2))
+    ]
+    layered = alt.layer(*layers, parts.reference_line(overall, along_x=False), dots, *names)
     return themed(layered.properties(width=WIDTH, height=260), title=title, subtitle=subtitle)
 
 

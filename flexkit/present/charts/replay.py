@@ -66,7 +66,10 @@ def sequence(
     """
     if steps.is_empty():
         return themed(parts.nothing_to_draw("No fix would prevent a duplicate."), title=title, subtitle=subtitle)
-    shown = parts.rounded(steps.select("label", "before", "after", "prevented"), digits=2).with_columns(
+    useful = steps.filter(pl.col("prevented") >= 0.05)
+    if useful.is_empty():
+        return themed(parts.nothing_to_draw("No fix would prevent a warning."), title=title, subtitle=subtitle)
+    shown = parts.rounded(useful.select("label", "before", "after", "prevented"), digits=2).with_columns(
         text=pl.format("{} · −{}", "label", pl.col("prevented").round(1))
     )
     base = alt.Chart(shown).encode(y=parts.rows(shown["label"].to_list()))

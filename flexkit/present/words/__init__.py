@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flexkit.present.words.causes import by_handler, causes, gap_times, labelled, missing, over_time, pareto, stands_out
 from flexkit.present.words.rates import breakdown, days_between, funnel, heatmap, rate, rate_over_time
-from flexkit.present.words.replay import first_fix, in_order, prevented, sequence, what_first
+from flexkit.present.words.replay import changes, first_fix, in_order, prevented, sequence, what_first
 from flexkit.present.words.said import Said
 from flexkit.present.words.trust import coverage, provenance
 from flexkit.present.words.trust import labelled as sources_labelled
@@ -14,6 +14,7 @@ __all__ = [
     "breakdown",
     "by_handler",
     "causes",
+    "changes",
     "coverage",
     "days_between",
     "first_fix",

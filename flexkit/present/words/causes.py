@@ -57,9 +57,10 @@ def causes(
     headline = f"The most frequent known cause is “{label}”: {amount:,} of {count(total, 'duplicate')} ({share})."
     by = f"Start with {main[0]}, which completed again in {main[1]:,} of them: " if main else "Start with: "
     action = f"{by}{_lower(fix_label(FIX_OF_CAUSE.get(cause, 'other')))}."
-    unclear = named < total / 2
-    if unclear:
+    if named < total / 2:
         action += " More than half have no known cause yet; see below what to collect."
+    # With fewer known than this, the order of the causes could be any.
+    unclear = named < total / 4
     return Answer(Verdict.UNDECIDED if unclear else Verdict.OK, headline, action, tuple(tiles), metrics)
 
 

@@ -18,13 +18,15 @@ def percent(share: float) -> str:
 
 
 def number(value: float) -> str:
-    """A number with three significant digits, without an exponent where people do not expect one."""
+    """A number with up to three significant digits, without an exponent where people do not expect one."""
     if not math.isfinite(value):
         return NONE
     size = abs(value)
     if size >= 100 or value == 0:
         return f"{value:,.0f}"
-    return f"{value:.{2 if size >= 1 else 3}f}" if size >= 0.001 else f"{value:.2g}"
+    if size < 0.001:
+        return f"{value:.2g}"
+    return f"{value:.{1 if size >= 10 else 2 if size >= 0.1 else 3}f}".rstrip("0").rstrip(".")
 
 
 def duration(seconds: float) -> str:

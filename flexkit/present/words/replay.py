@@ -124,3 +124,17 @@ def _assumptions(ranked: pl.DataFrame) -> str:
 
 def _lower(label: str) -> str:
     return label[0].lower() + label[1:]
+
+
+def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
+    """Which automation to change in which way, as a page lists it: per week, with what the evidence leaves possible."""
+    return per_handler.head(most).select(
+        "handler",
+        change=pl.col("fix_kind").map_elements(fix_label, return_dtype=pl.String),
+        warnings_prevented="prevented",
+        at_least="bound_lo",
+        at_most="bound_hi",
+        share="share",
+        closes_too_early_prevented="prevented_premature_closes",
+        left_open="orphans",
+    )
