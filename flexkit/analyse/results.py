@@ -24,34 +24,93 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One result table: how it is computed from all evidence, and the instant that dates its rows."""
+    """One result table: how it is computed, and the instant that dates its rows.
 
-    compute: Callable[[Evidence], pl.LazyFrame]
-    time: str
+    A result with a time is computed from all evidence and then cut to a window, so that an interaction
+    that spans the border of the window is whole. One without is a statement about the window itself.
+    """
+
+    compute: Callable[[Evidence, Window | None], pl.LazyFrame]
+    time: str | None = None
 
 
-def _completions(store: Evidence) -> pl.LazyFrame:
+def _signals(store: Evidence) -> pl.LazyFrame:
+    """The signals, with handlers by the names that the user gave them."""
+    from flexkit.analyse import handlers
+
+    return handlers.named(store.table("signals"), store.handlers())
+
+
+def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import episodes
 
-    return episodes.completions(store.table("signals"))
+    return episodes.completions(_signals(store))
 
 
-def _duplicates(store: Evidence) -> pl.LazyFrame:
+def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import episodes
 
-    return episodes.duplicates(store.table("signals"), store.table("alerts"))
+    return episodes.duplicates(_signals(store), store.table("alerts"))
 
 
-def _causes(store: Evidence) -> pl.LazyFrame:
+def _causes(store: Evidence, _: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import causes
 
     return causes.classify(
-        store.table("signals"), store.table("alerts"), store.coverage().lazy(), store.handlers().lazy()
+        store.table("signals"),
+        store.table("alerts"),
+        store.coverage(),
+        store.handlers().lazy(),
+        configuration=store.table("configuration"),
     )
+
+
+def _rates(store: Evidence, window: Window | None) -> pl.LazyFrame:
+    from flexkit.analyse import rates
+
+    counts = rates.daily_counts(
+        store.table("completions", window),
+        store.table("duplicates", window),
+        by=["channel_type"],
+        coverage=store.coverage(),
+        since=window and window.start,
+        until=window and window.end,
+    )
+    return rates.rates_table(counts, unit="channel_type", fixes=store.fixes()).lazy()
+
+
+def _effects(store: Evidence, window: Window | None) -> pl.LazyFrame:
+    from flexkit.analyse import effects
+
+    fixes = store.fixes()
+    counts = effects.counts_for_fixes(
+        store.table("completions", window),
+        store.table("duplicates", window),
+        fixes,
+        coverage=store.coverage(),
+        since=window and window.start,
+        until=window and window.end,
+    )
+    return effects.effects(counts, fixes).lazy()
+
+
+def _replay(store: Evidence, window: Window | None) -> pl.LazyFrame:
+    from flexkit.analyse import replay
+
+    return replay.replay(
+        store.table("signals"),
+        store.table("alerts"),
+        coverage=store.coverage(),
+        handlers=store.handlers(),
+        window=window,
+    ).lazy()
 
 
 RESULTS: dict[str, Result] = {
     "completions": Result(_completions, "first_closed_at"),
     "duplicates": Result(_duplicates, "second_at"),
     "causes": Result(_causes, "occurred_at"),
+    "rates": Result(_rates),
+    "effects": Result(_effects),
+    "replay": Result(_replay),
 }

@@ -35,9 +35,9 @@ class Result(Protocol):
     """How a result table is computed from a store, and the instant that dates its rows."""
 
     @property
-    def compute(self) -> Callable[[Any], pl.LazyFrame]: ...
+    def compute(self) -> Callable[[Any, Window | None], pl.LazyFrame]: ...
     @property
-    def time(self) -> str: ...
+    def time(self) -> str | None: ...
 
 
 class Store:
@@ -71,8 +71,9 @@ class Store:
         in each window that it overlaps. Raises `UsageError` for an unknown name.
         """
         if (result := self._results.get(name)) is not None:
-            frame = result.compute(self)
-            return frame if window is None else frame.filter(_inside(result.time, window))
+            if result.time is None or window is None:
+                return result.compute(self, window)
+            return result.compute(self, None).filter(_inside(result.time, window))
         if name not in TABLES:
             names = ", ".join([*TABLES, *self._results])
             msg = f"There is no table {name!r}. The store has: {names}."
