@@ -137,7 +137,7 @@ def normalize(
 def _merged(harvest: Harvest) -> dict[str, pl.DataFrame]:
     """One row per key in every table, and rejects for the copies that contradict each other."""
     tables: dict[str, pl.DataFrame] = {}
-    for name, frames in harvest.frames.items():
+    for name, frames in list(harvest.frames.items()):
         if name != "rejects":
             rows, conflicts = merged(TABLES[name], pl.concat(frames))
             tables[name] = rows

@@ -8,6 +8,7 @@ import polars as pl
 
 from flexkit.tables.ids import identity
 from flexkit.tables.normalize.checks import first_problem, instant, instant_problem, precision, sid_problem
+from flexkit.tables.normalize.harvest import delivered
 from flexkit.tables.redact import scrub
 from flexkit.terms import SignalKind, Source, TimeKind
 
@@ -77,7 +78,11 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
             ("updated", "t_updated"),
             ("why", "why"),
         )
-    ).with_columns(t_updated=pl.coalesce("t_updated", "t_cloud"), subscription=pl.lit("event-streams"))
+    ).with_columns(
+        t_updated=pl.coalesce("t_updated", "t_cloud"),
+        subscription=pl.lit("event-streams"),
+        trigger_id=harvest.redactor.identities(rows["id"].str.strip_chars()),
+    )
     is_change = pl.col("type") == _STREAM_STATE_UPDATED
     _keep_changes(rows.filter(is_change).with_columns(event_type=pl.lit(STATE_UPDATED)), harvest)
     others = rows.filter(~is_change).with_columns(occurred_at=instant("t_cloud"), precision_us=precision("t_cloud"))
@@ -100,7 +105,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
 def _keep_changes(rows: pl.DataFrame, harvest: Harvest) -> None:
     if rows.is_empty():
         return
-    rows = rows.with_columns(occurred_at=instant("t_updated"), precision_us=precision("t_updated"))
+    rows = delivered(rows).with_columns(occurred_at=instant("t_updated"), precision_us=precision("t_updated"))
     rows = rows.with_columns(
         first_problem(
             sid_problem("conversation_sid", "CH", name="ConversationSid", required=True),

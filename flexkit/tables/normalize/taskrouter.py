@@ -12,6 +12,7 @@ import polars as pl
 from flexkit.tables.ids import digests, identity
 from flexkit.tables.normalize.checks import first_problem, instant, instant_problem, precision, sid, sid_problem
 from flexkit.tables.normalize.decode import fields
+from flexkit.tables.normalize.harvest import delivered
 from flexkit.tables.redact import scrub
 from flexkit.terms import SignalKind, Source, TimeKind
 
@@ -99,6 +100,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
     """Events as Event Streams gives them (``TaskRouter.WDSEvent``, CloudEvents type ``com.twilio.taskrouter.…``)."""
     wanted = {
         "type": "type",
+        "cloud_id": "id",
         "t_cloud": "time",
         "t_data": "data.timestamp",
         "data_sid": "data.sid",
@@ -114,6 +116,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
         event_sid=pl.coalesce("payload_sid", "data_sid"),
         event_type=pl.coalesce("eventtype", pl.col("type").str.strip_prefix("com.twilio.taskrouter.")),
         subscription=pl.lit("event-streams"),
+        trigger_id=harvest.redactor.identities(rows["cloud_id"].str.strip_chars()),
     )
     _keep(rows, ("t_ms", "t_payload", "t_data", "t_cloud"), harvest)
 
@@ -152,7 +155,9 @@ def _keep(rows: pl.DataFrame, times: Sequence[str], harvest: Harvest) -> None:
     if rows.is_empty():
         return
     absent = {"actor_type", "actor_sid", "via", "source_ip", "subscription", "user_agent", "workspace", "d_workspace"}
+    absent.add("trigger_id")
     rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(absent - set(rows.columns)))
+    rows = delivered(rows)
     rows = _with_attributes(with_time(rows, times))
     rows = rows.with_columns(
         task_sid=pl.coalesce("d_task", sid("resource_sid", "WT")),
