@@ -34,7 +34,6 @@ _COMPLETING = SECOND
 _SAME_CLOCK = 1_500_000
 _FARTHEST_CLOCK = 15 * SECOND
 _DAY = 86_400 * SECOND
-_SUCCESSION = 180 * SECOND
 _STRETCH = ["interaction", "part"]
 
 
@@ -72,8 +71,9 @@ def align(evidence: Evidence) -> Story:
         is_warned=pl.col("warning_id").is_not_null(),
         is_guarded=(pl.col("outcome") == Outcome.SKIPPED).fill_null(value=False),
         is_rejected=(pl.col("outcome") == Outcome.REJECTED).fill_null(value=False),
+        key=_token(),
     )
-    rows = _with_closers(_with_tokens(rows), closed)
+    rows = _with_closers(rows, closed)
     columns = [*_STRETCH, "at", "at_early", "handler", "kind", "intent", "trigger_kind", "key", "source", "skew"]
     columns += ["channel_type", "is_warned", "is_guarded", "is_echoed", "born", "warning_id"]
     rows = rows.select(columns).sort(*_STRETCH, "at", "is_warned", maintain_order=True).with_row_index("row")
@@ -92,21 +92,13 @@ def _echoed_by_agents(attempts: pl.DataFrame, signs: pl.DataFrame) -> pl.DataFra
     return attempts.with_columns(is_echoed=echoed)
 
 
-def _with_tokens(rows: pl.DataFrame) -> pl.DataFrame:
-    """``key``: the identity of a trigger for one handler; null where either is unknown.
+def _token() -> pl.Expr:
+    """The identity of a trigger for one handler; null where either is unknown.
 
-    A Studio execution has an id of its own for every run, so it says nothing of what started it: runs of
-    one flow in quick succession are taken for the same trigger.
+    A second Studio execution has an id of its own: to what it runs it is another trigger.
     """
-    is_run = pl.col("trigger_id").str.starts_with("FN")
-    own = ["interaction", "handler", "kind", is_run.alias("is_run")]
-    rows = rows.sort("interaction", "at", maintain_order=True)
-    gap = pl.col("at").diff().over(own)
-    chain = (gap > _SUCCESSION).fill_null(value=False).cum_sum().over(own)
-    identity = pl.when(is_run).then(pl.format("run {}", chain)).otherwise("trigger_id")
     known = pl.col("trigger_id").is_not_null() & pl.col("handler").is_not_null()
-    token = pl.struct(handler="handler", trigger=identity).hash(0).reinterpret(signed=True)
-    return rows.with_columns(key=pl.when(known).then(token))
+    return pl.when(known).then(pl.struct("handler", "trigger_id").hash(0).reinterpret(signed=True))
 
 
 def _behind(warnings: pl.DataFrame, signs: pl.DataFrame) -> pl.DataFrame:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-GAP_BINS = [1.0, 3.0, 10.0, 60.0, 300.0, 900.0, 3600.0]
-"""Seconds: a race, a double click, a retry, a sweeper, a job."""
+GAP_BINS = [3.0, 10.0, 60.0, 300.0, 900.0, 3600.0]
+"""Seconds, after the age of a status read: a double click, a retry, a sweeper, a job."""
 
 _DONORS = 3
 _JITTER = 50_000
@@ -39,14 +39,18 @@ _BOTH = (*_WARNED, *_CLOSER)
 _RECORDED = (
     (*_BOTH, "count", "ended", "gap"),
     (*_BOTH, "ended", "gap"),
-    (*_BOTH, "ended"),
+    (*_BOTH, "ended", "is_fast"),
+    (*_BOTH, "is_fast"),
     _BOTH,
     ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray", "ended", "gap"),
-    ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray"),
+    ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray", "is_fast"),
 )
 _WARNED_ONLY = (
     (*_WARNED, "count", "ended", "gap"),
     (*_WARNED, "ended", "gap"),
+    (*_WARNED, "ended", "is_fast"),
+    (*_WARNED, "is_fast"),
+    ("ended", "is_fast"),
     (*_WARNED, "count", "ended"),
     (*_WARNED, "ended"),
     _WARNED,
@@ -55,9 +59,14 @@ _CLOSER_ONLY = (
     (*_CLOSER, "c_removal", "count", "ended", "gap"),
     (*_CLOSER, "c_removal", "ended", "gap"),
     (*_CLOSER, "ended", "gap"),
+    (*_CLOSER, "ended", "is_fast"),
+    (*_CLOSER, "is_fast"),
+    ("ended", "is_fast"),
+    (*_CLOSER, "count", "ended"),
     (*_CLOSER, "ended"),
     _CLOSER,
 )
+_UNRECORDED = (("count", "ended", "gap"), ("ended", "gap"), ("ended", "is_fast"), ("count", "ended"), ("ended",))
 _KNOWN = ("seen", "sign")
 _UNRECORDED = (("count", "ended", "gap"), ("ended", "gap"), ("count", "ended"), ("ended",))
 
@@ -98,13 +107,13 @@ def assess(readings: Readings, *, delta_us: int, ttl_us: int) -> Assessment:
     few, many = run(readings.few, ttl_us=ttl_us), run(readings.many, ttl_us=ttl_us)
     at_few, at_many = few.remains(delta_us), many.remains(delta_us)
     most, least = at_few | at_many, at_few & at_many
-    warnings = _features(readings, few).with_columns(is_replayable=pl.Series((most == least).all(axis=1)))
+    warnings = _features(readings, few, delta_us).with_columns(is_replayable=pl.Series((most == least).all(axis=1)))
     deck = _Deck.shuffled(warnings, most)
     warnings = warnings.with_columns(has_donor=pl.Series(deck.has_donor) | pl.col("is_replayable"))
     return Assessment(warnings, few, many, most, least, delta_us, deck)
 
 
-def _features(readings: Readings, outcome: Outcome) -> pl.DataFrame:
+def _features(readings: Readings, outcome: Outcome, delta_us: int) -> pl.DataFrame:
     """What is known of each warning: its own attempt (w_), the closer's (c_), and the time between."""
     rows = readings.rows
     warned = rows.filter("is_warned")
@@ -117,12 +126,15 @@ def _features(readings: Readings, outcome: Outcome) -> pl.DataFrame:
         w_stray="stray", w_is_echoed="is_echoed",
     ).hstack(closers.select(pl.all().name.prefix("c_")))  # fmt: skip
     seconds = (pl.col("at") - pl.col("c_at")) / SECOND
+    # Whether a status check would have seen the close is the first thing that must agree.
+    bins = [delta_us / SECOND, *(edge for edge in GAP_BINS if edge > delta_us / SECOND)]
     timed = pl.col("c_at") == pl.col("c_at_early")
     return (
         both.join(readings.task_ends, on="interaction", how="left", maintain_order="left", suffix="_end")
         .with_columns(
             gap_seconds=pl.when(timed).then(seconds),
-            gap=pl.when(timed).then(seconds.cut(GAP_BINS).to_physical()),
+            is_fast=pl.when(timed).then(seconds <= delta_us / SECOND),
+            gap=pl.when(timed).then(seconds.cut(bins).to_physical()),
             ended=(pl.col("at_end") <= pl.col("c_at")).fill_null(value=False),
             is_same=pl.col("w_handler") == pl.col("c_handler"),
         )
