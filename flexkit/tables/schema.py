@@ -299,6 +299,8 @@ SIGNALS = Table(
         Column("tkey", pl.Int64, "64-bit key of trigger_id: equality only"),
         Column("is_terminal", pl.Boolean, "Whether it can complete, or shows completion of, an interaction"),
         Column("day", pl.Date, "UTC day of occurred_at"),
+        # One event is one signal however often it was delivered; a trigger id may be that of a delivery.
+        Column("deliveries", SIDS, "Its deliveries as token|microseconds received|receiver; parts may be empty"),
     ),
     time="occurred_at",
 )

@@ -685,3 +685,17 @@ def test_derived_keys_tell_alike_sids_apart() -> None:
     assert made["occurred_us"].to_list() == [1_790_848_800_123_000] * 3
     assert made["tkey"].n_unique() == 3
     assert made["day"].unique().to_list() == [dt.date(2026, 10, 1)]
+
+
+def test_every_delivery_of_one_event_is_remembered_by_its_id() -> None:
+    first, again = evidence.callback(), evidence.callback() | {"received_at": "2026-10-01T10:00:09Z"}
+    streamed = evidence.cloud_event()
+    made = tables(
+        (K.TASK_EVENT, evidence.task_event()), (K.WEBHOOK, first), (K.WEBHOOK, again), (K.CLOUD_EVENT, streamed)
+    )
+
+    signal = made["signals"].row(0, named=True)
+
+    assert made["signals"].height == 1
+    assert signal["trigger_id"] == signal["evidence_sid"]
+    assert sorted(text.split("|")[0] for text in signal["deliveries"]) == sorted(["token-1", "token-1", streamed["id"]])

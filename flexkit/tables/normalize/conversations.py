@@ -33,7 +33,7 @@ def webhooks(rows: pl.DataFrame, harvest: Harvest) -> None:
     A state change has its own time; any other event keeps its name and the time of its receipt.
     """
     is_change = pl.col("event_type") == STATE_UPDATED
-    changes = rows.filter(is_change)
+    changes = delivered(rows.filter(is_change), id_column="trigger_id")
     _keep_changes(changes, harvest)
     others = rows.filter(~is_change).with_columns(
         first_problem(sid_problem("conversation_sid", "CH", name="ConversationSid", required=True))
@@ -81,9 +81,10 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
     ).with_columns(
         t_updated=pl.coalesce("t_updated", "t_cloud"),
         subscription=pl.lit("event-streams"),
-        trigger_id=harvest.redactor.identities(rows["id"].str.strip_chars()),
+        cloud_id=harvest.redactor.identities(rows["id"].str.strip_chars()),
     )
     is_change = pl.col("type") == _STREAM_STATE_UPDATED
+    rows = delivered(rows, id_column="cloud_id")
     _keep_changes(rows.filter(is_change).with_columns(event_type=pl.lit(STATE_UPDATED)), harvest)
     others = rows.filter(~is_change).with_columns(occurred_at=instant("t_cloud"), precision_us=precision("t_cloud"))
     others = others.with_columns(
@@ -105,7 +106,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
 def _keep_changes(rows: pl.DataFrame, harvest: Harvest) -> None:
     if rows.is_empty():
         return
-    rows = delivered(rows).with_columns(occurred_at=instant("t_updated"), precision_us=precision("t_updated"))
+    rows = rows.with_columns(occurred_at=instant("t_updated"), precision_us=precision("t_updated"))
     rows = rows.with_columns(
         first_problem(
             sid_problem("conversation_sid", "CH", name="ConversationSid", required=True),

@@ -97,16 +97,16 @@ class Harvest:
         self.frames.setdefault(table, []).append(whole)
 
 
-def delivered(rows: pl.DataFrame) -> pl.DataFrame:
-    """*rows* with ``deliveries``: how this copy of an event came, where it has a token or a CloudEvents id.
+def delivered(rows: pl.DataFrame, *, id_column: str) -> pl.DataFrame:
+    """*rows* with ``deliveries``: how this copy of an event came, where *id_column* holds the delivery's id.
 
     An event is one signal however often it came, but a handler may log any delivery's id as its trigger.
     """
-    if "trigger_id" not in rows.columns:
+    if id_column not in rows.columns:
         return rows.with_columns(deliveries=pl.lit(None, pl.List(pl.String)))
     empty = pl.lit("")
     received = pl.col("received_at").dt.epoch("us").cast(pl.String) if "received_at" in rows.columns else empty
     receiver = pl.col("subscription") if "subscription" in rows.columns else empty
-    parts = [pl.col("trigger_id"), received.fill_null(""), receiver.fill_null("")]
-    known = pl.col("trigger_id").is_not_null()
+    parts = [pl.col(id_column), received.fill_null(""), receiver.fill_null("")]
+    known = pl.col(id_column).is_not_null()
     return rows.with_columns(deliveries=pl.when(known).then(pl.concat_list(pl.concat_str(parts, separator="|"))))

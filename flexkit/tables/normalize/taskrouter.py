@@ -116,9 +116,9 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
         event_sid=pl.coalesce("payload_sid", "data_sid"),
         event_type=pl.coalesce("eventtype", pl.col("type").str.strip_prefix("com.twilio.taskrouter.")),
         subscription=pl.lit("event-streams"),
-        trigger_id=harvest.redactor.identities(rows["cloud_id"].str.strip_chars()),
+        cloud_id=harvest.redactor.identities(rows["cloud_id"].str.strip_chars()),
     )
-    _keep(rows, ("t_ms", "t_payload", "t_data", "t_cloud"), harvest)
+    _keep(delivered(rows, id_column="cloud_id"), ("t_ms", "t_payload", "t_data", "t_cloud"), harvest)
 
 
 CALLBACK_FIELDS = {
@@ -147,7 +147,7 @@ def callback_events(rows: pl.DataFrame, harvest: Harvest) -> None:
     parts = ["event_type", "resource_sid", "d_task", "d_reservation", "d_worker", "t_ms", "t_stamp"]
     made = digests(rows.select(identity(parts)).to_series(), prefix="ev")
     rows = rows.with_columns(event_sid=pl.coalesce("event_sid", made), made_sid=made)
-    _keep(rows, ("t_ms", "t_stamp"), harvest)
+    _keep(delivered(rows, id_column="trigger_id"), ("t_ms", "t_stamp"), harvest)
 
 
 def _keep(rows: pl.DataFrame, times: Sequence[str], harvest: Harvest) -> None:
@@ -155,9 +155,7 @@ def _keep(rows: pl.DataFrame, times: Sequence[str], harvest: Harvest) -> None:
     if rows.is_empty():
         return
     absent = {"actor_type", "actor_sid", "via", "source_ip", "subscription", "user_agent", "workspace", "d_workspace"}
-    absent.add("trigger_id")
     rows = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in sorted(absent - set(rows.columns)))
-    rows = delivered(rows)
     rows = _with_attributes(with_time(rows, times))
     rows = rows.with_columns(
         task_sid=pl.coalesce("d_task", sid("resource_sid", "WT")),
