@@ -20,7 +20,11 @@ WHATSAPP = CHANNEL_TYPES.index("whatsapp")
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """Which mechanisms are at work in which interaction."""
+    """Which mechanisms are at work in which interaction.
+
+    `one` to `four` are the four causes in the order of the contract, `mixed` adds a repeat to the third or
+    fourth. `handled`, `refused`, `coordinated` and `race` only look like trouble.
+    """
 
     one: Marks
     two: Marks

@@ -101,6 +101,9 @@ class Centre:
     alert_style: str
     task_feed: str
     reservation_events: bool
+    job_names_channel_only: bool
+    logs_after_reply: bool
+    participant_events: bool
     proxy_alerts_per_day: float
     other_alerts_per_day: float
 
@@ -120,10 +123,14 @@ def draw_centre(rng: np.random.Generator) -> Centre:
 
     mix = around((0.42, 0.20, 0.13, 0.25), 40)
     optional = [role for role in (Role.AGENT, Role.STUDIO) if rng.random() < 0.6]
+    names = {role: str(rng.choice(choice)) for role, choice in _NAMES.items()}
+    if rng.random() < 0.15:
+        # One function both ends and parks; its log says which, or nobody knows.
+        names[Role.PARK] = names[Role.END_BUTTON]
     always = (Role.END_BUTTON, Role.CUSTOMER_LEFT, Role.OWNER, Role.SWEEPER, Role.PARK, Role.INACTIVITY, Role.CRM)
     return Centre(
         zone=str(rng.choice(ZONES)),
-        names={role: str(rng.choice(names)) for role, names in _NAMES.items()},
+        names=names,
         channel_mix=around((0.45, 0.27, 0.16, 0.07, 0.05), 60),
         workers=int(rng.integers(12, 60)),
         queues=int(rng.integers(3, 7)),
@@ -162,6 +169,9 @@ def draw_centre(rng: np.random.Generator) -> Centre:
         alert_style=str(rng.choice(["form", "plain", "json"])),
         reservation_events=bool(rng.random() < 0.7),
         task_feed=str(rng.choice(["rest", "stream"])),
+        job_names_channel_only=bool(rng.random() < 0.3),
+        logs_after_reply=bool(rng.random() < 0.4),
+        participant_events=bool(rng.random() < 0.8),
         proxy_alerts_per_day=between(0.2, 3.0),
         other_alerts_per_day=between(2.0, 12.0),
     )

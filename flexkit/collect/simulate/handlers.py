@@ -36,7 +36,8 @@ def handlers_toml(seen: Scene) -> str:
     for role, (kind, title, events) in _ABOUT.items():
         name = names[role]
         about = [f'name = "{name}"', f'title = "{title}"', f'kind = "{kind}"']
-        about.append(f'intent = "{Intent.REMOVE_AGENT if role == Role.PARK else Intent.END}"')
+        if list(names.values()).count(name) == 1:
+            about.append(f'intent = "{Intent.REMOVE_AGENT if role == Role.PARK else Intent.END}"')
         if events:
             about.append(f"events = [{', '.join(quoted(event) for event in events)}]")
         traces = [f"logged = {quoted(name)}"]

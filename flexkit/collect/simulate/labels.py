@@ -11,7 +11,7 @@ import polars as pl
 from flexkit.collect.simulate.attempts import CAUSES
 from flexkit.collect.simulate.centre import Role
 from flexkit.collect.simulate.fixes import FOUR, fixes_toml
-from flexkit.collect.simulate.observe import Scene, Stream
+from flexkit.collect.simulate.observe import Scene, Stream, scoped
 from flexkit.collect.simulate.observe_handlers import attempt_sids
 from flexkit.collect.simulate.server import Fate
 from flexkit.collect.simulate.sids import pick
@@ -121,6 +121,7 @@ def _benign(seen: Scene) -> pl.DataFrame:
         "park": world.plan.parked,
         "transfer": world.interactions.transferred,
         "reopened": world.interactions.returns_to >= 0,
+        "two_subscriptions": scoped(world),
     }
     plain = ~warned & (world.resolution.closer >= 0)
     told = pl.DataFrame({name: marked & plain for name, marked in kinds.items()})

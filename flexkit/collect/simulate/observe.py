@@ -89,6 +89,8 @@ def interactions_webhooks(seen: Scene) -> pl.DataFrame:
     left = np.where(tasks.wrapped >= 0, tasks.wrapped, tasks.completed)
     gone = np.flatnonzero(left >= 0)
     joined = np.flatnonzero(tasks.accepted >= 0)
+    if not centre.participant_events:
+        gone, joined = gone[:0], joined[:0]
     # A customer's leaving is delivered again for every time that its webhook was handled again.
     calls = np.flatnonzero(world.attempts.role == Role.CUSTOMER_LEFT)
     caller = world.attempts.interaction[calls]
@@ -107,25 +109,31 @@ def interactions_webhooks(seen: Scene) -> pl.DataFrame:
     ]
     frame = pl.concat(parts, how="diagonal")
     size = frame.height
-    fresh = tokens(world.seed, "interactions-webhooks", 2 * size)
-    # Some interactions have a webhook of their own beside the global one: both are delivered.
-    scoped = rng.random(len(these)) < centre.scoped_webhooks
+    fresh = tokens(world.seed, "interactions-webhooks", size)
     delay = (rng.lognormal(np.log(0.2), 0.6, (2, size)) * SECOND).astype(np.int64)
     frame = frame.with_columns(
         at_us=pl.col("at_us") + pl.Series(delay[0]),
-        token=pl.coalesce(pl.col("token"), fresh[:size]),
+        token=pl.coalesce(pl.col("token"), fresh),
         path=pl.lit("/flex/interactions"),
-        spare=fresh[size:],
         spare_us=pl.col("at_us") + pl.Series(delay[1]),
-        is_scoped=pl.Series(scoped[frame["i"].to_numpy()]),
+        is_scoped=pl.Series(scoped(world)[frame["i"].to_numpy()]),
         is_slow=pl.Series(rng.random(size) < 0.004),
     )
     own = frame.filter(pl.col("is_scoped") & (pl.col("event") == "onChannelStatusUpdated")).with_columns(
-        at_us=pl.col("spare_us"), token=pl.col("spare"), path=pl.lit("/flex/interaction-scoped")
+        at_us=pl.col("spare_us"), path=pl.lit("/flex/interaction-scoped")
     )
+    own = own.with_columns(token=tokens(world.seed, "scoped-webhooks", own.height))
     # The receiver answered too late and was called again: same token, another time.
     again = frame.filter("is_slow").with_columns(at_us=pl.col("at_us") + 15 * SECOND)
-    return finish(pl.concat([frame, own, again]).drop("spare", "spare_us", "is_scoped", "is_slow"), world)
+    return finish(pl.concat([frame, own, again]).drop("spare_us", "is_scoped", "is_slow"), world)
+
+
+def scoped(world: World) -> NDArray[np.bool_]:
+    """Interactions that have a webhook of their own beside the global one: both are delivered."""
+    marks: NDArray[np.bool_] = (
+        generator(world.seed, "scoped").random(len(world.interactions)) < world.centre.scoped_webhooks
+    )
+    return marks
 
 
 def _common(seen: Scene, i: NDArray[np.integer], at: NDArray[np.int64]) -> pl.DataFrame:

@@ -36,7 +36,7 @@ def completion_log(seen: Scene) -> pl.DataFrame:
         {
             "a": np.arange(len(attempts)),
             "i": attempts.interaction,
-            "at_us": attempts.sent,
+            "at_us": 2 * attempts.served - attempts.sent if centre.logs_after_reply else attempts.sent,
             "fate": fate,
             "role": attempts.role,
             "refused": attempts.refused,
@@ -77,6 +77,9 @@ def completion_log(seen: Scene) -> pl.DataFrame:
             pl.col("reads") & answered
         ).then(pl.lit("active")),
         channel_sid=pl.when(pl.col("operation") != "complete_task").then("channel_sid"),
+        interaction_sid=pl.when(pl.lit(not centre.job_names_channel_only) | (pl.col("role") != Role.INACTIVITY)).then(
+            "interaction_sid"
+        ),
     )  # fmt: skip
     columns = ["a", "i", "at_us", "interaction_sid", "channel_sid", "operation", "handler", "trigger_id", "outcome",
                "intent", "http_status", "status_before"]  # fmt: skip

@@ -21,6 +21,8 @@ _WHOLE: Mapping[str, Any] = {
     "alert_resources": (0.8, 0.2, 0.0, 0.0, 0.0),
     "task_feed": "rest",
     "reservation_events": True,
+    "job_names_channel_only": False,
+    "participant_events": True,
 }
 _CODE = (Role.END_BUTTON, Role.CUSTOMER_LEFT, Role.OWNER, Role.INACTIVITY)
 
@@ -77,6 +79,9 @@ _SAMPLE = Scenario(
         "proxy_alerts_per_day": 0.8,
         "other_alerts_per_day": 3.0,
         "scoped_webhooks": 0.04,
+        "job_names_channel_only": False,
+        "logs_after_reply": False,
+        "participant_events": True,
         "workers": 24,
         "queues": 4,
         "flows": 4,
