@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from flexkit.errors import UsageError
+from flexkit.errors import ImportFileError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +43,7 @@ _FORMATS = (
     "%b %d, %Y, %I:%M:%S %p",
     "%d %b %Y %H:%M:%S",
 )
+_NAME = re.compile(r"[A-Za-z][\w .()/-]{0,40}")
 _ZONED = re.compile(r"(?:Z|z|[+-]\d\d:?\d\d|UTC|GMT)$")
 
 
@@ -60,7 +61,8 @@ def alerts(
 ) -> Iterator[Row]:
     """The alerts of a CSV table given as numbered lines (`flexkit.collect.reading.lines`).
 
-    Raises `UsageError` where the map of columns does not fit the table's header.
+    Raises `UsageError` where the map of columns does not fit the table's header, `ImportFileError` where
+    the text is no table.
     """
     zone = _zone(tz)
     numbers: list[int] = []
@@ -76,8 +78,11 @@ def alerts(
 
     source = plain()
     first = next(source, "")
-    header = next(csv.reader([first], delimiter=_delimiter(first)), [])
-    places = _places([name.strip() for name in header], columns)
+    header = [name.strip() for name in next(csv.reader([first], delimiter=_delimiter(first)), [])]
+    if len(header) < len(_NEEDED):
+        msg = "it is neither JSON lines, nor a JSON document, nor a CSV table with a header: export it again"
+        raise ImportFileError(msg)
+    places = _places(header, columns)
     table = csv.reader(source, delimiter=_delimiter(first), strict=True)
     while True:
         try:
@@ -98,7 +103,8 @@ def _delimiter(header: str) -> str:
 
 def _places(header: list[str], columns: Mapping[str, str] | None) -> dict[str, int]:
     """Where each field is found in a row."""
-    shown = ", ".join(header[:30])
+    # The first line may be no header at all: what does not look like a name is not repeated.
+    shown = ", ".join(name if _NAME.fullmatch(name) else "…" for name in header[:30])
     wanted = dict(columns) if columns else {field: field for field in FIELDS if field in header}
     if strange := [field for field in wanted if field not in FIELDS]:
         msg = f"There is no alert field {strange[0]!r} to map a column to. There are: {', '.join(FIELDS)}."

@@ -192,8 +192,8 @@ class _Text:
         self._ended = False
         self.line = 1
 
-    def _more(self, size: int = _CHUNK) -> None:
-        raw = self._file.read(size)
+    def _more(self, size: int = 0) -> None:
+        raw = self._file.read(max(size, _CHUNK))
         self._ended = not raw
         try:
             new = self._decode.decode(raw, final=self._ended)
@@ -235,7 +235,7 @@ class _Text:
                 if held > LONGEST:
                     megabytes = LONGEST // 1024**2
                     return Piece(began, problem=f"no whole JSON value within {megabytes} MB: write one record per line")
-                self._more(max(held, _CHUNK))
+                self._more(held)
                 continue
             self.line += self._buffer.count("\n", self._at, end)
             self._at = end
@@ -251,12 +251,14 @@ def layout(file: IO[bytes]) -> str:
     if len(head) >= _HEAD and len(found) > 1:
         found = found[:-1]
     first = found[0]
+    if len(head) >= _HEAD and len(found) == 1 and first[:1] != b"[":
+        return "lines"  # One long line: it is for the reader of lines to judge its length.
     if first[:1] not in (b"{", b"["):
         return "lines" if any(line[:1] == b"{" and _is_json(line) for line in found[1:50]) else "csv"
     if _is_json(first):
         return "lines"
     if len(found) == 1:
-        return "lines" if first[:1] == b"{" else "document"
+        return "document" if first[:1] == b"[" else "lines"
     whole_second = first not in (b"{", b"[") and _is_json(found[1]) and found[1][:1] == b"{"
     return "lines" if whole_second else "document"
 
