@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flexkit.analyse import tallies as tallies
     from flexkit.locate import open_store as open  # noqa: A004 - the contract's name
     from flexkit.present import charts as charts
+    from flexkit.present import frames as frames
     from flexkit.present import words as words
     from flexkit.present.figure import figure as figure
     from flexkit.present.table import table as table
@@ -44,6 +45,7 @@ _LAZY = {
     "effects": "flexkit.analyse.effects",
     "episodes": "flexkit.analyse.episodes",
     "figure": "flexkit.present.figure:figure",
+    "frames": "flexkit.present.frames",
     "open": "flexkit.locate:open_store",
     "quality": "flexkit.analyse.quality",
     "rates": "flexkit.analyse.rates",
@@ -64,6 +66,7 @@ __all__ = [
     "effects",
     "episodes",
     "figure",
+    "frames",
     "open",
     "quality",
     "rates",

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from flexkit.present.words.causes import by_handler, causes, gap_times, labelled, missing, over_time, pareto, stands_out
+from flexkit.present.words.causes import by_handler, causes, gap_times, missing, over_time, pareto, stands_out
+from flexkit.present.words.effects import compared, counterfactual, fix, fixes, forest, placebo, residuals
+from flexkit.present.words.overview import overview
 from flexkit.present.words.rates import breakdown, days_between, funnel, heatmap, rate, rate_over_time
-from flexkit.present.words.replay import changes, first_fix, in_order, prevented, sequence, what_first
+from flexkit.present.words.replay import first_fix, in_order, what_first
 from flexkit.present.words.said import Said
 from flexkit.present.words.trust import coverage, provenance
-from flexkit.present.words.trust import labelled as sources_labelled
 
 __all__ = [
     "Said",
     "breakdown",
     "by_handler",
     "causes",
-    "changes",
+    "compared",
+    "counterfactual",
     "coverage",
     "days_between",
     "first_fix",
+    "fix",
+    "fixes",
+    "forest",
     "funnel",
     "gap_times",
     "heatmap",
     "in_order",
-    "labelled",
     "missing",
     "over_time",
+    "overview",
     "pareto",
-    "prevented",
+    "placebo",
     "provenance",
     "rate",
     "rate_over_time",
-    "sequence",
-    "sources_labelled",
+    "residuals",
     "stands_out",
     "what_first",
 ]

@@ -189,10 +189,3 @@ def missing(reasons: pl.DataFrame, *, undetermined: int, window: Window, zone: s
     bars = [f"{missing_label(row['missing'])} {row['count']:,}" for row in reasons.iter_rows(named=True)]
     caption = f"The cheapest first step: {first['collect']} One duplicate may lack several things."
     return Said(title, subtitle, f"Bars: {listed(bars)}.", caption)
-
-
-def labelled(reasons: pl.DataFrame) -> pl.DataFrame:
-    """*reasons* with a `label` for each `missing`."""
-    return reasons.with_columns(
-        label=pl.col("missing").map_elements(missing_label, return_dtype=pl.String) if reasons.height else pl.lit("")
-    )

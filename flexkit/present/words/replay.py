@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flexkit.present import frames
 from flexkit.present.words.labels import fix_label
 from flexkit.present.words.numbers import count, listed, number, percent, span
 from flexkit.present.words.said import Said, days_of
@@ -22,38 +23,6 @@ _REASONS = {
     "source_not_covered": "a source that it needs is held for less than nine tenths of the window",
     "wide_bounds": "too much of the evidence is incomplete",
 }
-
-
-def prevented(ranked: pl.DataFrame) -> pl.DataFrame:
-    """The single fixes of a `replay` table as the chart of `charts.prevented` takes them, per week."""
-    weekly = 7 / pl.col("window_days").clip(1 / 24)
-    return ranked.select(
-        label=pl.col("fix_id").map_elements(fix_label, return_dtype=pl.String),
-        prevented="prevented_per_week",
-        lo=pl.when(pl.col("prevented_per_week").is_not_null()).then("prevented_per_week_lo"),
-        hi=pl.when(pl.col("prevented_per_week").is_not_null()).then("prevented_per_week_hi"),
-        bound_lo=pl.col("bound_lo") * weekly,
-        bound_hi=pl.col("bound_hi") * weekly,
-        premature=pl.col("prevented_premature_closes") * weekly,
-    )
-
-
-def sequence(ranked: pl.DataFrame) -> pl.DataFrame:
-    """The single fixes in the order that prevents most first, per week, as `charts.sequence` takes them."""
-    weekly = 7 / pl.col("window_days").clip(1 / 24)
-    gain = pl.col("seq_marginal") * weekly
-    total = pl.col("warnings_window") * weekly
-    return (
-        ranked.drop_nulls("seq_rank")
-        .sort("seq_rank")
-        .with_columns(after=total - gain.cum_sum())
-        .select(
-            label=pl.col("fix_id").map_elements(fix_label, return_dtype=pl.String),
-            before=pl.col("after") + gain,
-            after="after",
-            prevented=gain,
-        )
-    )
 
 
 def first_fix(ranked: pl.DataFrame) -> str:
@@ -97,7 +66,7 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
 
 def in_order(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said:
     """What remains after each fix, the one that prevents most first."""
-    steps = sequence(ranked)
+    steps = frames.sequence(ranked)
     subtitle = f"Warnings per week that remain after each fix, replayed over {days_of(window, zone)}"
     useful = steps.filter(pl.col("prevented") > 0)
     if useful.is_empty():
@@ -124,17 +93,3 @@ def _assumptions(ranked: pl.DataFrame) -> str:
 
 def _lower(label: str) -> str:
     return label[0].lower() + label[1:]
-
-
-def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
-    """Which automation to change in which way, as a page lists it: per week, with what the evidence leaves possible."""
-    return per_handler.head(most).select(
-        "handler",
-        change=pl.col("fix_kind").map_elements(fix_label, return_dtype=pl.String),
-        warnings_prevented="prevented",
-        at_least="bound_lo",
-        at_most="bound_hi",
-        share="share",
-        closes_too_early_prevented="prevented_premature_closes",
-        left_open="orphans",
-    )

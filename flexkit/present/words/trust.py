@@ -41,11 +41,6 @@ _STATES = (
 )
 
 
-def labelled(days: pl.DataFrame) -> pl.DataFrame:
-    """*days* with the sources as a page calls them."""
-    return days.with_columns(pl.col("source").map_elements(source_label, return_dtype=pl.String))
-
-
 def provenance(
     days: pl.DataFrame, *, window: Window, version: str, newest: dt.datetime | None, rejects: int = 0
 ) -> Provenance:

@@ -1,0 +1,163 @@
+"""Results in the columns that charts draw: names for people, one unit of time, what belongs to one fix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from flexkit.present.words.labels import cause_label, fix_label, missing_label, source_label
+from flexkit.present.words.verdicts import verdict_label
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flexkit.analyse.effects import Analysis
+
+_PER_WEEK = 7 / pl.col("window_days").clip(1 / 24)
+
+
+def named_sources(days: pl.DataFrame) -> pl.DataFrame:
+    """*days* of `tallies.coverage_days` with the sources as a page calls them."""
+    return days.with_columns(_said("source", source_label))
+
+
+def named_missing(reasons: pl.DataFrame) -> pl.DataFrame:
+    """*reasons* of `tallies.open_questions` with a `label` for each."""
+    return reasons.with_columns(_said("missing", missing_label).alias("label"))
+
+
+def prevented(ranked: pl.DataFrame) -> pl.DataFrame:
+    """The single fixes of a `replay` table, per week, for `charts.prevented`."""
+    is_point = pl.col("prevented_per_week").is_not_null()
+    return ranked.select(
+        label=_said("fix_id", fix_label),
+        prevented="prevented_per_week",
+        lo=pl.when(is_point).then("prevented_per_week_lo"),
+        hi=pl.when(is_point).then("prevented_per_week_hi"),
+        bound_lo=pl.col("bound_lo") * _PER_WEEK,
+        bound_hi=pl.col("bound_hi") * _PER_WEEK,
+        premature=pl.col("prevented_premature_closes") * _PER_WEEK,
+    )
+
+
+def sequence(ranked: pl.DataFrame) -> pl.DataFrame:
+    """The single fixes of a `replay` table in the order that prevents most first, per week, for `charts.sequence`."""
+    gain, total = pl.col("seq_marginal") * _PER_WEEK, pl.col("warnings_window") * _PER_WEEK
+    steps = ranked.drop_nulls("seq_rank").sort("seq_rank").with_columns(after=total - gain.cum_sum())
+    return steps.select(label=_said("fix_id", fix_label), before=pl.col("after") + gain, after="after", prevented=gain)
+
+
+def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
+    """Which automation to change in which way, of `replay.per_handler`, as a page lists it."""
+    return per_handler.head(most).select(
+        "handler",
+        change=_said("fix_kind", fix_label),
+        warnings_prevented="prevented",
+        at_least="bound_lo",
+        at_most="bound_hi",
+        share="share",
+        closes_too_early_prevented="prevented_premature_closes",
+        left_open="orphans",
+    )
+
+
+def reading_list(found: pl.DataFrame) -> pl.DataFrame:
+    """The interactions of `tallies.worth_reading` as a page lists them."""
+    return found.with_columns(_said("cause", cause_label))
+
+
+def about(analyses: Sequence[Analysis], fix_id: str = "") -> Analysis | None:
+    """The analysis of *fix_id*; without one, the newest fix with an estimate, else the newest."""
+    if fix_id:
+        return next((one for one in analyses if one.fix.fix_id == fix_id), None)
+    estimated = [one for one in analyses if np.isfinite(one.current["rr"])]
+    return max(estimated or analyses, key=lambda one: one.fix.deployed_at, default=None)
+
+
+def forest(effects: pl.DataFrame) -> pl.DataFrame:
+    """The fixes of an `effects` table for `charts.forest`."""
+    return effects.select(
+        label="title", rr="rr", lo="rr_lo", hi="rr_hi", verdict=_said("verdict", verdict_label)
+    ).filter(pl.col("rr").is_finite() & (pl.col("rr") > 0))
+
+
+def counterfactual(one: Analysis | None) -> pl.DataFrame:
+    """Observed and expected duplicates around one fix, for `charts.counterfactual`."""
+    from flexkit.analyse.effects import COUNTERFACTUAL
+    from flexkit.analyse.effects import counterfactual as of
+
+    days = pl.DataFrame(schema=COUNTERFACTUAL) if one is None else of(one)
+    phases = {"before": "before", "after": "after", "washout": "ramp", "selection": "dropped", "excluded": "excluded"}
+    held = days.filter(pl.col("events").is_not_null() | (pl.col("side") != "excluded"))
+    return held.select(
+        "date",
+        observed=pl.when(pl.col("side") != "excluded").then("events"),
+        expected="expected",
+        lower="low",
+        upper="high",
+        phase=pl.col("side").replace_strict(phases, return_dtype=pl.String),
+        avoided="avoided",
+        avoided_lower="avoided_low",
+        avoided_upper="avoided_high",
+    )
+
+
+def placebo(one: Analysis | None) -> pl.DataFrame:
+    """The step at the fix and at dates on which nothing was changed, for `charts.placebo`."""
+    if one is None:
+        return pl.DataFrame(schema={"date": pl.Date, "ratio": pl.Float64, "is_fix": pl.Boolean})
+    return one.placebo.frame(one.around.day).select("date", ratio=pl.col("log_rr").exp(), is_fix="is_fix")
+
+
+def residuals(one: Analysis | None) -> pl.DataFrame:
+    """What the fitted model left over each day, in standard errors, for `charts.residuals`."""
+    fitted = None if one is None else one.fitted
+    if fitted is None:
+        return pl.DataFrame(schema={"date": pl.Date, "residual": pl.Float64})
+    mean = np.maximum(fitted.expected * np.where(fitted.after, np.exp(fitted.log_rr), 1.0), 1e-9)
+    left = (fitted.series.events - mean) / np.sqrt(max(fitted.dispersion.phi, 1.0) * mean)
+    return pl.DataFrame({"date": fitted.series.dates.cast(pl.Date), "residual": left})
+
+
+def compared(checked: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
+    """Predicted and realised ratio of each fix (`replay.calibration`), for `charts.predicted_and_realised`."""
+    titles = effects.select("fix_id", label="title")
+    return checked.join(titles, on="fix_id", how="inner", maintain_order="left").select(
+        "label",
+        # Where evidence is incomplete only bounds are predicted: their middle stands for them.
+        predicted=pl.coalesce("predicted_rr", (pl.col("predicted_rr_lo") * pl.col("predicted_rr_hi")).sqrt()),
+        predicted_lo="predicted_rr_lo",
+        predicted_hi="predicted_rr_hi",
+        rr="rr",
+        lo="rr_low",
+        hi="rr_high",
+        verdict=pl.col("verdict").str.replace_all("_", " "),
+    )
+
+
+def balances(effects: pl.DataFrame) -> pl.DataFrame:
+    """What may have become worse while duplicates fell: fix, measure, ratio, interval, as a page lists it."""
+    if effects.is_empty():
+        return pl.DataFrame(schema={"fix": pl.String, "measure": pl.String})
+    rows = effects.select("title", "balancing").explode("balancing").drop_nulls("balancing").unnest("balancing")
+    return rows.select(
+        fix="title",
+        measure=_said("measure", lambda name: _MEASURES.get(name, name)),
+        ratio=pl.col("rr").fill_nan(None),
+        at_least=pl.when(pl.col("rr").is_not_nan()).then("lo"),
+        at_most=pl.col("hi").fill_nan(None),
+        is_worse="is_worse",
+    )
+
+
+_MEASURES = {
+    "left_open": "Interactions left open",
+    "left_wrapping": "Tasks left wrapping up",
+    "recontact": "Customers who came back",
+}
+
+
+def _said(column: str, say: Callable[[str], str]) -> pl.Expr:
+    return pl.col(column).map_elements(say, return_dtype=pl.String).alias(column)
