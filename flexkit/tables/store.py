@@ -27,7 +27,7 @@ FORMAT = 1
 
 _META = "meta.json"
 _KEY = "pseudonym.key"
-_DATED = (("signals", "occurred_at"), ("alerts", "generated_at"), ("task_events", "occurred_at"))
+_DATED = ("signals", "alerts", "task_events")
 _NEVER = "n"
 
 
@@ -103,8 +103,7 @@ class Store:
 
     def newest(self) -> dt.datetime | None:
         """The time of the newest event held, or nothing in an empty store."""
-        held = [self.table(name).select(pl.col(column).max()) for name, column in _DATED]
-        found = [frame.item() for frame in pl.collect_all(held)]
+        found = [self._folder(name).newest() for name in _DATED]
         return max((instant for instant in found if instant is not None), default=None)
 
     def fixes(self, path: str | os.PathLike[str] | None = None) -> pl.DataFrame:
@@ -159,6 +158,9 @@ class Store:
         if self._pinned is not None:
             msg = "An earlier version of the store can only be read."
             raise StoreError(msg)
+        if strange := sorted(set(tables) - set(TABLES)):
+            msg = f"There is no table {strange[0]!r} to add to. There are: {', '.join(TABLES)}."
+            raise UsageError(msg)
         self._prepare()
         added: dict[str, Added] = {}
         conflicts: list[pl.DataFrame] = []

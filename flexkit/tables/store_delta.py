@@ -82,6 +82,18 @@ class DeltaFolder:
             return self.table.empty().lazy()
         return pl.scan_delta(held)
 
+    def newest(self) -> dt.datetime | None:
+        """The greatest instant held; of a table in days only the last day is read."""
+        held = self.opened()
+        if held is None or self.table.time is None:
+            return None
+        rows = pl.scan_delta(held)
+        if self._is_cut:
+            days = [partition["day"] for partition in held.partitions() if partition["day"]]
+            rows = rows.filter(pl.col("day") == dt.date.fromisoformat(max(days))) if days else rows
+        newest: dt.datetime | None = rows.select(pl.col(self.table.time).max()).collect().item()
+        return newest
+
     # Writing ------------------------------------------------------------------------------------------
 
     def add(self, rows: pl.DataFrame) -> tuple[Added, pl.DataFrame]:
@@ -170,7 +182,11 @@ class DeltaFolder:
         if found.is_empty():
             return rows.drop(WHERE).clear()
         whole = scanned.join(found.lazy(), on=key, how="semi").collect()
-        return whole.select(pl.col(name).cast(dtype) for name, dtype in rows.drop(WHERE).schema.items())
+        # A store of an older flexkit may lack columns that were added since.
+        return whole.select(
+            (pl.col(name) if name in whole.columns else pl.lit(None)).cast(dtype).alias(name)
+            for name, dtype in rows.drop(WHERE).schema.items()
+        )
 
     def _joined(self, repeated: pl.DataFrame, stored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored rows that change when *repeated* copies join them, and the contradictions."""
@@ -196,6 +212,7 @@ class DeltaFolder:
             held,
             rows,
             mode="append",
+            schema_mode="merge",
             partition_by=["day"] if self._is_cut else None,
             writer_properties=_ZSTD,
             commit_properties=commit,
@@ -212,6 +229,7 @@ class DeltaFolder:
                 predicate=matches,
                 source_alias="s",
                 target_alias="t",
+                merge_schema=True,
                 writer_properties=_ZSTD,
                 commit_properties=commit,
             )
@@ -263,6 +281,7 @@ class DeltaFolder:
                 held,
                 self._sorted(rows.collect()),
                 mode="overwrite",
+                schema_mode="merge",
                 predicate=None if day is None else f"day = '{day.isoformat()}'",
                 writer_properties=_ZSTD,
                 commit_properties=CommitProperties(

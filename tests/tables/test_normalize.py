@@ -150,11 +150,18 @@ def test_unknown_events_are_counted_once() -> None:
         (K.TASK_EVENT, evidence.task_event(2, "task.teleported")),
         (K.TASK_EVENT, evidence.task_event(3, "worker.slept")),
         (K.TASK_EVENT, evidence.task_event(4)),
+        (K.COMPLETION, evidence.completion(outcome="deferred", intent="end")),
         (K.WEBHOOK, evidence.delivery(evidence.channel_closed(EventType="onChannelMoved"))),
         (K.WEBHOOK, evidence.delivery(evidence.channel_closed(ChannelStatus="paused"))),
     )
 
-    assert unknown_events(made) == {"channel_paused": 1, "onChannelMoved": 1, "task.teleported": 2, "worker.slept": 1}
+    assert unknown_events(made) == {
+        "channel_paused": 1,
+        "outcome deferred": 1,
+        "onChannelMoved": 1,
+        "task.teleported": 2,
+        "worker.slept": 1,
+    }
 
 
 def test_redacted_or_broken_attributes_leave_the_event_without_links() -> None:

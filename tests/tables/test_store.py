@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables import store_delta
 from flexkit.tables.normalize import RecordKind, normalize
-from flexkit.tables.schema import TABLES
+from flexkit.tables.schema import TABLES, Table
 from flexkit.tables.store import Store
 from flexkit.window import Window
 from tests.tables import evidence
@@ -79,6 +79,11 @@ def test_tables_without_a_format_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_table_is_refused_with_the_names(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"There is no table 'signal'\. The store has: alerts,"):
         Store(tmp_path).table("signal")
+
+
+def test_rows_for_an_unknown_table_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="There is no table 'signal' to add to"):
+        Store(tmp_path).add({"signal": batch(0)})
 
 
 def test_a_damaged_table_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -388,7 +393,7 @@ def test_results_are_tables_like_others(tmp_path: Path) -> None:
     class Count:
         time = "at"
 
-        def compute(self, store: Store) -> pl.LazyFrame:
+        def compute(self, store: Store, window: Window | None) -> pl.LazyFrame:
             return store.table("alerts").select(pl.col("generated_at").alias("at"))
 
     store = Store(tmp_path, results={"count": Count()})
@@ -421,6 +426,22 @@ def test_a_store_that_cannot_be_written_can_be_read_and_reading_leaves_no_trace(
 
 
 # Upkeep and keys --------------------------------------------------------------------------------------
+
+
+def test_a_column_that_was_added_since_is_null_in_older_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = TABLES["alerts"]
+    older = Table(whole.name, whole.row, whole.key, whole.columns[:-2], time=whole.time, mutable=True)
+    with monkeypatch.context() as patch:
+        patch.setitem(TABLES, "alerts", older)
+        Store(tmp_path).add({"alerts": tables((K.ALERT, evidence.alert(1)))["alerts"]})
+        Store(tmp_path).add({"alerts": tables((K.ALERT, evidence.alert(2)))["alerts"]})
+    store = Store(tmp_path)
+
+    assert store.table("alerts").collect()["product"].to_list() == [None, None]
+    added = store.add(tables((K.CLOUD_EVENT, evidence.error_log(1)), (K.CLOUD_EVENT, evidence.error_log(3))))
+
+    assert (added["alerts"].new_rows, added["alerts"].changed_rows) == (1, 1)
+    assert held(store, "alerts")["product"].to_list() == ["Flex", None, "Flex"]
 
 
 def test_compaction_keeps_every_row_and_earlier_versions(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from flexkit.tables.normalize import (
 from flexkit.tables.normalize.checks import PROBLEM
 from flexkit.tables.normalize.harvest import WHERE, Harvest
 from flexkit.tables.schema import INSTANT, TABLES
-from flexkit.terms import SignalKind
+from flexkit.terms import Intent, Outcome, SignalKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -148,24 +148,23 @@ def _merged(harvest: Harvest) -> dict[str, pl.DataFrame]:
 
 
 def unknown_events(tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:
-    """How many signals and TaskRouter events of each type that Twilio does not document are in *tables*."""
-    found = pl.concat(
-        [
-            tables[name].select(pl.col(column).alias("name")).filter(~pl.col("name").is_in(known))
-            for name, column, known in (
-                ("signals", "kind", list(map(str, _KNOWN_KINDS))),
-                ("task_events", "event_type", list(taskrouter.KNOWN)),
-            )
-            if name in tables
-        ]
-        or [pl.DataFrame(schema={"name": pl.String})]
-    )
-    # An unknown TaskRouter event of a task is in both tables: it is one event.
-    both = found.group_by("name").len().sort("name")
-    if "signals" in tables and "task_events" in tables:
-        events = tables["task_events"].group_by(pl.col("event_type").alias("name")).len("events")
-        both = both.join(events, on="name", how="left").with_columns(len=pl.coalesce("events", "len"))
-    return {str(name): int(count) for name, count in both.select("name", "len").iter_rows()}
+    """How many events and values that are not documented *tables* hold, by name; they are kept as they are."""
+    counted: dict[str, int] = {}
+    # An unknown TaskRouter event of a task is in both tables: it is one event, so events come last.
+    for name, column, known, label in _CLOSED_SETS:
+        if name in tables:
+            found = tables[name].filter(~pl.col(column).is_in(known)).group_by(column).len().sort(column)
+            counted |= {f"{label}{value}": int(count) for value, count in found.iter_rows()}
+    return counted
 
+
+_CLOSED_SETS: tuple[tuple[str, str, list[str], str], ...] = (
+    ("signals", "kind", [str(kind) for kind in _KNOWN_KINDS], ""),
+    ("task_events", "event_type", list(taskrouter.KNOWN), ""),
+    ("signals", "outcome", [str(outcome) for outcome in Outcome], "outcome "),
+    ("signals", "intent", [str(intent) for intent in Intent], "intent "),
+    ("channels", "status", list(interactions.STATUSES), "channel status "),
+)
+"""Table, column and the members that are documented."""
 
 __all__ = ["RECORDS", "RecordKind", "normalize", "unknown_events"]
