@@ -394,6 +394,7 @@ def test_results_are_tables_like_others(tmp_path: Path) -> None:
         time = "at"
 
         def compute(self, store: Store, window: Window | None) -> pl.LazyFrame:
+            assert window is None
             return store.table("alerts").select(pl.col("generated_at").alias("at"))
 
     store = Store(tmp_path, results={"count": Count()})
