@@ -8,6 +8,7 @@ import polars as pl
 
 from flexkit.analyse import linking
 from flexkit.analyse.attempts import attempts
+from flexkit.analyse.clocks import corrected
 from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.pairing import PAIRS, SKEW_US, pairs
 from flexkit.terms import Intent, Origin, Outcome, SignalKind
@@ -51,7 +52,7 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.La
     keys = pl.concat([warned.select("interaction_sid"), _requested_again(others)]).unique()
     rows = _evidence(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
     rows = pl.concat([rows, warned.select(rows.columns)])
-    rows = named(rows.lazy(), names).collect()
+    rows = corrected(named(rows.lazy(), names).collect())
     tried = attempts(rows)
     has_alerts = bool(warned.height or strays.height) or (
         alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()

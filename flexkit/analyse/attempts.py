@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from flexkit.terms import Outcome, SignalKind
+from flexkit.terms import Outcome, SignalKind, TimeKind
 
 SECOND = 1_000_000
 """Microseconds in a second: all times here are integers."""
@@ -45,7 +45,7 @@ def attempts(rows: pl.DataFrame) -> pl.DataFrame:
     Adds ``attempt_id``, ``operation``, ``went_through`` (neither rejected nor skipped), and of the event
     that set it off, where that event was seen: ``trigger_key`` (the TaskRouter event's own SID, so that
     two deliveries of one event have one key; else the trigger as logged), ``trigger_kind``,
-    ``trigger_us``. The same line seen twice is one attempt, and so are a Studio step and the line that
+    ``trigger_us``, ``trigger_task``. The same line seen twice is one attempt; so are a Studio step and the line that
     the function it ran has logged under the execution's SID.
     """
     is_step = pl.col("kind") == SignalKind.STUDIO_STEP
@@ -63,7 +63,13 @@ def attempts(rows: pl.DataFrame) -> pl.DataFrame:
     run_by_step = found.filter(is_step).join(
         logged.unique(), on=["interaction_sid", "trigger_id"], how="anti", maintain_order="left"
     )
-    outcome = pl.col("outcome").fill_null(Outcome.UNKNOWN.value)
+    # A server error or a lost answer does not say that nothing was done.
+    unanswered = (pl.col("outcome") == Outcome.REJECTED) & (pl.col("http_status") >= 500)
+    outcome = (
+        pl.when(unanswered.fill_null(value=False))
+        .then(pl.lit(Outcome.UNKNOWN.value))
+        .otherwise(pl.col("outcome").fill_null(Outcome.UNKNOWN.value))
+    )
     return (
         pl.concat([found.filter(~is_step), run_by_step])
         .sort("interaction_sid", "occurred_us", "ekey", "signal_id", nulls_last=True)
@@ -73,26 +79,70 @@ def attempts(rows: pl.DataFrame) -> pl.DataFrame:
             operation=pl.col("kind").replace_strict(OPERATIONS, return_dtype=pl.String),
             outcome=outcome,
             went_through=~outcome.is_in([Outcome.REJECTED, Outcome.SKIPPED]),
-            trigger_key=pl.when(pl.col("event_sid").str.starts_with("EV")).then("event_sid").otherwise("trigger_id"),
+            trigger_key=pl.when(pl.col("event_sid").str.contains("^(?i:ev)[0-9a-f]"))
+            .then("event_sid")
+            .otherwise("trigger_id"),
         )
     )
 
 
+def deliveries(rows: pl.DataFrame) -> pl.DataFrame:
+    """Every delivery of an event in *rows*: ``delivered_as`` (token or id), ``delivered_us``, ``receiver``.
+
+    Interactions webhooks are a signal per delivery; the signals of other events list theirs.
+    """
+    events = rows.filter(~pl.col("kind").is_in([*OPERATIONS, SignalKind.WARNING.value])).select(
+        "interaction_sid", "kind", "occurred_us", "time_kind", "subscription", "task_sid",
+        event_sid="evidence_sid", own_id="trigger_id", listed="deliveries",
+    )  # fmt: skip
+    parts = pl.col("listed").str.split("|")
+    listed = events.explode("listed").filter(pl.col("listed").is_not_null())
+    listed = listed.with_columns(
+        delivered_as=parts.list.get(0, null_on_oob=True),
+        delivered_us=parts.list.get(1, null_on_oob=True).cast(pl.Int64, strict=False),
+        receiver=parts.list.get(2, null_on_oob=True),
+    )
+    received = pl.col("time_kind") == TimeKind.RECEIPT
+    own = events.filter(pl.col("own_id").is_not_null()).with_columns(
+        delivered_as=pl.col("own_id"),
+        delivered_us=pl.when(received).then("occurred_us"),
+        receiver=pl.when(received).then("subscription"),
+    )
+    told = (
+        "interaction_sid",
+        "kind",
+        "occurred_us",
+        "task_sid",
+        "event_sid",
+        "delivered_as",
+        "delivered_us",
+        "receiver",
+    )
+    return pl.concat([listed.select(told), own.select(told)])
+
+
 def _events(rows: pl.DataFrame) -> pl.DataFrame:
-    """What a trigger id may name: an event by its own SID, or by the token of its delivery."""
+    """What a trigger id may name: an event by its own SID, or by the id of one of its deliveries."""
+    told = deliveries(rows).select(
+        "interaction_sid",
+        "event_sid",
+        trigger_id="delivered_as",
+        trigger_kind="kind",
+        trigger_us="occurred_us",
+        trigger_task="task_sid",
+        rank=(~pl.col("kind").is_in(TERMINAL_TASK_KINDS)).cast(pl.Int8) + 2,
+    )
     events = rows.filter(~pl.col("kind").is_in([*OPERATIONS, SignalKind.WARNING.value])).select(
         "interaction_sid",
-        "evidence_sid",
-        "trigger_id",
-        event_sid=pl.col("evidence_sid"),
-        trigger_kind=pl.col("kind"),
-        trigger_us=pl.col("occurred_us"),
+        event_sid="evidence_sid",
+        trigger_id="evidence_sid",
+        trigger_kind="kind",
+        trigger_us="occurred_us",
+        trigger_task="task_sid",
         rank=(~pl.col("kind").is_in(TERMINAL_TASK_KINDS)).cast(pl.Int8),
     )
-    by_sid = events.drop("trigger_id").rename({"evidence_sid": "trigger_id"})
-    by_token = events.drop("evidence_sid").with_columns(rank=pl.col("rank") + 2)
     return (
-        pl.concat([by_sid, by_token.select(by_sid.columns)])
+        pl.concat([events, told.select(events.columns)])
         .drop_nulls("trigger_id")
         .sort("rank", "trigger_us")
         .unique(["interaction_sid", "trigger_id"], keep="first", maintain_order=True)

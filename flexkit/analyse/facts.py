@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.analyse import coverage as held
-from flexkit.analyse.attempts import OPERATIONS, SECOND, TERMINAL_TASK_KINDS, UNSERVED_KINDS
+from flexkit.analyse.attempts import SECOND, TERMINAL_TASK_KINDS, UNSERVED_KINDS, deliveries
 from flexkit.analyse.handlers import AGENT
-from flexkit.analyse.pairing import NATURAL
+from flexkit.analyse.pairing import MATCH_US, NATURAL
 from flexkit.terms import Intent, Outcome, SignalKind, Source
 
 if TYPE_CHECKING:
@@ -165,35 +165,31 @@ def _with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_deliveries(pairs: pl.DataFrame, found: Affected) -> pl.DataFrame:
-    """Deliveries with one token, of which one came before the first close and one before the warning."""
-    tokens = found.rows.filter(
-        ~pl.col("kind").is_in([*OPERATIONS, SignalKind.WARNING.value, SignalKind.CHANNEL_CLOSED.value]),
-        pl.col("trigger_id").is_not_null(),
-    ).select(
-        "interaction_sid",
-        "trigger_id",
-        delivered_us=pl.coalesce(pl.col("received_at").dt.timestamp("us"), "occurred_us"),
+    """Deliveries with one id, of which one came before the first close and another just before the warning."""
+    told = deliveries(found.rows).filter(
+        pl.col("kind") != SignalKind.CHANNEL_CLOSED, pl.col("delivered_us").is_not_null()
     )
-    first = pairs.select("pair", "interaction_sid", "first_us", "alerted_us").join(tokens, on="interaction_sid")
-    reach = (-SECOND, 6 * SECOND)
-    again = (
-        first.filter((pl.col("first_us") - pl.col("delivered_us")).is_between(*reach))
-        .join(
-            first.filter((pl.col("alerted_us") - pl.col("delivered_us")).is_between(*reach)).select(
-                "pair", "trigger_id", again_us="delivered_us"
-            ),
-            on=["pair", "trigger_id"],
-        )
-        .filter(pl.col("again_us") > pl.col("delivered_us"))
-        .select("pair", redelivered=pl.lit(value=True))
-        .unique()
+    near = pairs.select("pair", "interaction_sid", "first_us", "alerted_us", "first_trigger_id").join(
+        told.select("interaction_sid", "delivered_as", "delivered_us"), on="interaction_sid"
+    )
+    reach = (-SECOND, MATCH_US)
+    before = near.filter((pl.col("first_us") - pl.col("delivered_us")).is_between(*reach))
+    again = near.filter((pl.col("alerted_us") - pl.col("delivered_us")).is_between(*reach)).select(
+        "pair", "delivered_as", again_us="delivered_us"
+    )
+    twice = before.join(again, on=["pair", "delivered_as"]).filter(
+        pl.col("again_us") > pl.col("delivered_us") + SECOND // 2
+    )
+    flags = twice.group_by("pair").agg(
+        redelivered=pl.lit(value=True),
+        first_redelivered=(pl.col("delivered_as") == pl.col("first_trigger_id")).any(),
     )
     recorded = found.attempts.select("interaction_sid", nothing_recorded=pl.lit(value=False)).unique()
     return (
-        pairs.join(again, on="pair", how="left", maintain_order="left")
+        pairs.join(flags, on="pair", how="left", maintain_order="left")
         .join(recorded, on="interaction_sid", how="left", maintain_order="left")
         .with_columns(
-            redelivered=pl.col("redelivered").fill_null(value=False),
+            pl.col("redelivered", "first_redelivered").fill_null(value=False),
             nothing_recorded=pl.col("nothing_recorded").fill_null(value=True),
         )
     )
@@ -252,11 +248,6 @@ def _plain() -> list[pl.Expr]:
         (
             col("first_trigger_key").is_null() | col("first_trigger_key").str.starts_with("FN").fill_null(value=False)
         ).alias("first_may_be_reaction"),
-        (
-            (col("first_trigger_kind") == col("second_trigger_kind"))
-            & col("first_trigger_kind").str.starts_with("channel_")
-            & ((col("first_trigger_us") - col("second_trigger_us")).abs() <= 60 * SECOND)
-        ).alias("same_kind_of_event"),
         ((col("second_attempt") >= 2) & (col("first_attempt").fill_null(1) < col("second_attempt")))
         .alias("counted_retry"),
         *((gap <= limit * SECOND).alias(name) for name, limit in _WITHIN.items()),
@@ -295,8 +286,18 @@ def _composed() -> list[pl.Expr]:
         (col("same_trigger") & col("same_operation") & ~col("another_handler").fill_null(value=False)).alias(
             "same_logic"
         ),
+        (
+            (col("first_trigger_kind") == col("second_trigger_kind"))
+            & (
+                col("first_trigger_kind").str.starts_with("channel_")
+                | (col("first_trigger_task") == col("second_trigger_task")).fill_null(value=False)
+            )
+            & ~col("first_on_task_event")
+            & ((col("first_trigger_us") - col("second_trigger_us")).abs() <= 60 * SECOND)
+        ).alias("same_kind_of_event"),
         ((col("first_is_step") & col("second_is_step")) | by_flows).alias("both_are_flows"),
         (col("second_is_recorded") | col("second_is_agent")).alias("second_by_someone"),
+        (~col("second_is_recorded")).alias("second_unrecorded"),
         ((col("second_closes") | col("second_reacts")) & ~col("second_is_agent")).alias("second_is_automation"),
         (
             (col("second_is_step") & ~col("first_is_recorded")) | (col("first_is_step") & ~col("second_is_recorded"))

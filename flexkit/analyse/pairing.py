@@ -37,7 +37,7 @@ _SIDE = (
     "attempt_id", "occurred_us", "source", "handler", "operation", "kind", "outcome", "intent", "status_before",
     "trigger_id", "trigger_key", "trigger_kind", "trigger_us", "actor_type", "evidence_sid", "attempt",
     "precision_us", "time_kind", "task_sid", "subscription", "worker_sid",
-    "handler_kind",
+    "handler_kind", "trigger_task",
 )  # fmt: skip
 _TYPES = SIGNALS.dtypes | {
     "attempt_id": pl.UInt32,
@@ -46,6 +46,7 @@ _TYPES = SIGNALS.dtypes | {
     "trigger_kind": pl.String,
     "trigger_us": pl.Int64,
     "handler_kind": pl.String,
+    "trigger_task": pl.String,
 }
 PAIRS: dict[str, pl.DataType | type[pl.DataType]] = {
     "interaction_sid": pl.String,
@@ -127,6 +128,7 @@ def _natural(rows: pl.DataFrame) -> pl.DataFrame:
             trigger_key=pl.lit(None, dtype=pl.String),
             trigger_kind=pl.lit(None, dtype=pl.String),
             trigger_us=pl.lit(None, dtype=pl.Int64),
+            trigger_task=pl.lit(None, dtype=pl.String),
         )
     )
 
@@ -238,7 +240,11 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
 def _warned(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """One row per later trigger that warned: its alerts, and the completion that they belong to."""
     columns = ("interaction_sid", "attempt_id", "occurred_us", "handler", "kind", "trigger_key")
-    own, natural = later.select(columns), after.select(columns)
+    # To complete a task after its wrap-up is by design; a request that was refused is suspect.
+    by_design = (pl.col("kind") == SignalKind.COMPLETE_REQUESTED) & (pl.col("outcome") != Outcome.REJECTED)
+    refused = pl.col("outcome") == Outcome.REJECTED
+    handicap = pl.when(by_design).then(SECOND).when(refused).then(-SECOND // 2).otherwise(0).alias("handicap")
+    own, natural = later.select(*columns, handicap), after.select(*columns, handicap=pl.lit(0))
     matched = alerts.head(0).with_columns(attempt_id=pl.lit(None, dtype=pl.UInt32))
     for candidates, within in ((own, NEAR_US), (natural, NATURAL_US), (own, MATCH_US), (own, MATCH_US)):
         matched = pl.concat([matched, _nearest(alerts, candidates, matched, within)])
@@ -253,7 +259,7 @@ def _warned(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFrame) -> p
         .select(matched.columns)
     )
     known = pl.concat([matched, extra]).join(
-        pl.concat([own, natural]).drop("interaction_sid"), on="attempt_id", how="left"
+        pl.concat([own, natural]).drop("interaction_sid", "handicap"), on="attempt_id", how="left"
     )
     rest = alerts.join(known, on="alert_sid", how="anti")
     return pl.concat([_by_trigger(known), _by_time(rest)], how="diagonal")
@@ -269,7 +275,7 @@ def _nearest(alerts: pl.DataFrame, candidates: pl.DataFrame, matched: pl.DataFra
         )
         .with_columns(distance=(pl.col("occurred_us") - pl.col("alert_us")).abs())
         .filter(pl.col("distance") <= within_us)
-        .sort("distance", "attempt_id")
+        .sort(pl.col("distance") + pl.col("handicap"), "attempt_id")
     )
     return (
         near.unique("alert_sid", keep="first", maintain_order=True)

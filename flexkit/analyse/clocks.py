@@ -1,0 +1,92 @@
+"""Clocks of the user's own hosts, held against Twilio's: a log that is seconds off would reverse an order."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from flexkit.analyse.attempts import OPERATIONS, SECOND
+from flexkit.terms import Outcome, SignalKind, Source
+
+_REACH_US = 60 * SECOND
+_DAY_US = 86_400 * SECOND
+_DAYS = range(-3, 4)
+"""A day's offset is read from its week: clocks drift slowly."""
+_ENOUGH = 5
+_TOLERATED_US = SECOND
+"""An offset up to here is latency, not a wrong clock."""
+# Typical latencies (measured in the simulator only): a close is written down a little after it was asked for.
+_REQUEST_LEAD_US = 2 * SECOND // 5
+_RECEIPT_LAG_US = 3 * SECOND // 10
+
+
+def corrected(rows: pl.DataFrame) -> pl.DataFrame:
+    """*rows* with ``occurred_us`` of completion logs and webhook receipts moved onto Twilio's clock.
+
+    Alerts and closed conversations carry Twilio's own time. Where a log's requests stand at one and the
+    same distance from them, in at least five interactions of a week, that distance is the clock's error.
+    Receipts are held against closed conversations, else against the (corrected) log. What cannot be held
+    against anything stays as it is; ``clock_error_us`` says what was taken off.
+    """
+    kind, source = pl.col("kind"), pl.col("source")
+    is_request = kind.is_in([name for name in OPERATIONS if name != SignalKind.STUDIO_STEP])
+    blur = (pl.col("precision_us").fill_null(0) // 2).alias("blur")
+    closings = rows.filter((kind == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event"))
+    warnings = rows.filter(kind == SignalKind.WARNING)
+    known = pl.concat(
+        [frame.select("interaction_sid", known_us=pl.col("occurred_us") + blur) for frame in (closings, warnings)]
+    )
+    rows = rows.with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64))
+    asked = (source == Source.APP_LOG) & is_request & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
+    rows = _moved(rows, source == Source.APP_LOG, _errors(rows.filter(asked), known, -_REQUEST_LEAD_US))
+    received = (source == Source.INTERACTIONS_WEBHOOK) & (kind == SignalKind.CHANNEL_CLOSED)
+    if closings.height >= _ENOUGH:
+        reference, lag = closings.select("interaction_sid", known_us=pl.col("occurred_us") + blur), _RECEIPT_LAG_US
+    else:
+        closes = asked & (kind == SignalKind.CLOSE_CHANNEL_REQUESTED)
+        reference = rows.filter(closes).select("interaction_sid", known_us="occurred_us")
+        lag = _RECEIPT_LAG_US + _REQUEST_LEAD_US
+    return _moved(rows, source == Source.INTERACTIONS_WEBHOOK, _errors(rows.filter(received), reference, lag))
+
+
+def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int) -> pl.DataFrame:
+    """The clock's error on each day (``day``, ``error_us``), where enough interactions agree on it."""
+    apart = (
+        timed.select("interaction_sid", "occurred_us")
+        .join(known, on="interaction_sid")
+        .with_columns(apart=pl.col("occurred_us") - pl.col("known_us") - expected_us)
+        .filter(pl.col("apart").abs() <= _REACH_US)
+        .with_columns(day=pl.col("occurred_us") // _DAY_US)
+    )
+    week = pl.concat([apart.with_columns(pl.col("day") + shift) for shift in _DAYS])
+    # Two ways of cutting, so that no peak is split in the middle.
+    half = SECOND // 2
+    cuts = pl.concat(
+        week.with_columns(centre=(pl.col("apart") + shift) // SECOND * SECOND - shift + half) for shift in (0, half)
+    )
+    peaks = (
+        cuts.group_by("day", "centre")
+        .agg(agree=pl.col("interaction_sid").n_unique())
+        .sort("day", "agree", pl.col("centre").abs(), descending=[False, True, False])
+        .unique("day", keep="first", maintain_order=True)
+    )
+    total = week.group_by("day").agg(all=pl.col("interaction_sid").n_unique())
+    sure = peaks.join(total, on="day").filter(pl.col("agree") >= _ENOUGH, pl.col("agree") >= 0.3 * pl.col("all"))
+    return (
+        week.join(sure, on="day")
+        .filter((pl.col("apart") - pl.col("centre")).abs() <= SECOND)
+        .group_by("day")
+        .agg(error_us=pl.col("apart").median().cast(pl.Int64))
+        .filter(pl.col("error_us").abs() > _TOLERATED_US)
+    )
+
+
+def _moved(rows: pl.DataFrame, which: pl.Expr, errors: pl.DataFrame) -> pl.DataFrame:
+    if errors.is_empty():
+        return rows
+    found = rows.with_columns(day_=pl.col("occurred_us") // _DAY_US).join(
+        errors.rename({"day": "day_"}), on="day_", how="left", maintain_order="left"
+    )
+    error = pl.when(which).then(pl.col("error_us")).fill_null(0)
+    return found.with_columns(
+        occurred_us=pl.col("occurred_us") - error, clock_error_us=pl.col("clock_error_us") + error
+    ).drop("day_", "error_us")
