@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flexkit.analyse import replay as replay
     from flexkit.analyse import standout as standout
     from flexkit.analyse import tallies as tallies
+    from flexkit.analyse import timeline as timeline
     from flexkit.locate import open_store as open  # noqa: A004 - the contract's name
     from flexkit.present import charts as charts
     from flexkit.present import frames as frames
@@ -54,6 +55,7 @@ _LAZY = {
     "table": "flexkit.present.table:table",
     "tallies": "flexkit.analyse.tallies",
     "terms": "flexkit.terms",
+    "timeline": "flexkit.analyse.timeline",
     "words": "flexkit.present.words",
 }
 
@@ -75,6 +77,7 @@ __all__ = [
     "table",
     "tallies",
     "terms",
+    "timeline",
     "words",
 ]
 

@@ -47,6 +47,10 @@ class Window:
         """This window, begun earlier where it is shorter than *days*: for baselines and comparisons."""
         return Window(min(self.start, self.end - dt.timedelta(days=days)), self.end)
 
+    def not_before(self, instant: dt.datetime | None) -> Window:
+        """This window, begun later where *instant*, such as the first evidence held, lies inside it."""
+        return Window(instant, self.end) if instant is not None and instant in self else self
+
     def __contains__(self, instant: object) -> bool:
         return isinstance(instant, dt.datetime) and self.start <= instant < self.end
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.analyse.tallies import worth_reading
 from flexkit.present.words.labels import cause_label, fix_label, missing_label, source_label
 from flexkit.present.words.verdicts import verdict_label
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flexkit.analyse.effects import Analysis
+    from flexkit.window import Window
 
 _PER_WEEK = 7 / pl.col("window_days").clip(1 / 24)
 
@@ -90,8 +92,8 @@ def counterfactual(one: Analysis | None) -> pl.DataFrame:
 
     days = pl.DataFrame(schema=COUNTERFACTUAL) if one is None else of(one)
     phases = {"before": "before", "after": "after", "washout": "ramp", "selection": "dropped", "excluded": "excluded"}
-    held = days.filter(pl.col("events").is_not_null() | (pl.col("side") != "excluded"))
-    return held.select(
+    counted = days.filter(pl.col("side") != "excluded")["date"]
+    return days.filter(pl.col("date").is_between(counted.min(), counted.max())).select(
         "date",
         observed=pl.when(pl.col("side") != "excluded").then("events"),
         expected="expected",
@@ -161,3 +163,38 @@ _MEASURES = {
 
 def _said(column: str, say: Callable[[str], str]) -> pl.Expr:
     return pl.col(column).map_elements(say, return_dtype=pl.String).alias(column)
+
+
+def lanes(lines: pl.DataFrame) -> pl.DataFrame:
+    """A `timeline` for `charts.swimlanes`: sources by name, kinds as words, times as text."""
+    return lines.select(
+        "seconds",
+        lane=_said("source", source_label),
+        label=pl.col("kind").str.replace_all("_", " "),
+        role="role",
+        handler="handler",
+        clock=pl.col("occurred_at").dt.to_string("%Y-%m-%d %H:%M:%S%.3f UTC"),
+    )
+
+
+def holes(uncovered: pl.DataFrame) -> pl.DataFrame:
+    """Spans of `timeline.uncovered` for `charts.swimlanes`."""
+    return uncovered.select("start", "end", lane=_said("source", source_label))
+
+
+def rules(causes: pl.DataFrame) -> pl.DataFrame:
+    """Every rule about causes, those that hold for one of *causes* first: rule, holds, cause, what it says."""
+    from flexkit.analyse.rules import RULES
+
+    held = set(causes["rules"].explode().drop_nulls()) if causes.height else set()
+    rows = [(rule.id in held, cause_label(rule.cause), rule.sentence, rule.id) for rule in RULES]
+    return pl.DataFrame(rows, schema=["holds", "cause", "what_it_says", "rule"], orient="row").sort(
+        "holds", descending=True, maintain_order=True
+    )
+
+
+def most_worth_reading(causes: pl.DataFrame, window: Window) -> str:
+    """The first interaction of the reading list of *window*; "" where there is none."""
+    inside = causes.filter(pl.col("occurred_at").is_between(window.start, window.end, closed="left"))
+    found = worth_reading(inside, most=1)["interaction_sid"].to_list()
+    return str(found[0]) if found else ""

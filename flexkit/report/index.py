@@ -23,7 +23,8 @@ def index(runs: list[Record], *, updated: str) -> str:
         environment()
         .get_template("index.html.j2")
         .render(
-            reports=[_card(of_one) for _, of_one in sorted(by_report.items())],
+            # The overview comes first, as it does for whoever opens this page in the morning.
+            reports=[_card(by_report[name]) for name in sorted(by_report, key=lambda name: (name != "overview", name))],
             runs=[{**run, "href": f"{run['run']}/report.html", "change": records.change_of(run)} for run in runs],
             updated=updated,
             policy=policy(),

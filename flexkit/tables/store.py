@@ -106,6 +106,12 @@ class Store:
         found = [self._folder(name).newest() for name in _DATED]
         return max((instant for instant in found if instant is not None), default=None)
 
+    def oldest(self) -> dt.datetime | None:
+        """The time of the oldest event held, or nothing in an empty store."""
+        held = [self.table(name).select(pl.col(TABLES[name].time or "").min()) for name in _DATED]
+        found = [frame.item() for frame in pl.collect_all(held)]
+        return min((instant for instant in found if instant is not None), default=None)
+
     def fixes(self, path: str | os.PathLike[str] | None = None) -> pl.DataFrame:
         """The fixes that the user declared in ``fixes.toml`` (or in the file at *path*), by time."""
         return read_fixes(self.path / "fixes.toml" if path is None else Path(path))

@@ -28,6 +28,8 @@ from flexkit.present.lean import without_grammar
 with without_grammar():
     import altair as alt
 
+_LEFT: Any = "left"
+_RIGHT: Any = "right"
 _RATIO_TICKS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]
 
 
@@ -211,6 +213,7 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     axis = alt.Axis(grid=True, format="~g", values=_RATIO_TICKS)
     base = alt.Chart(shown)
+    is_right = alt.datum.predicted > (low * high) ** 0.5
     x = alt.X("predicted:Q", title="Predicted ratio (log scale)", scale=scale, axis=axis)
     y = alt.Y("rr:Q", title="Realised ratio (log scale)", scale=scale, axis=axis)
     line = (
@@ -227,6 +230,11 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
         base.mark_point(
             filled=True, size=80, color=SERIES, fill=SURFACE, stroke=SERIES, strokeWidth=2, opacity=1
         ).encode(x=x, y=y),
-        base.mark_text(align="left", dx=9, dy=-9, color=INK).encode(x=x, y=y, text="label:N"),
+        *(
+            base.transform_filter(side)
+            .mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230)
+            .encode(x=x, y=y, text="label:N")
+            for side, align, dx in ((~is_right, _LEFT, 9), (is_right, _RIGHT, -9))
+        ),
     ]
     return themed(alt.layer(*layers).properties(width=WIDTH, height=300), title=title, subtitle=subtitle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flexkit.present.words.causes import by_handler, causes, gap_times, missing, over_time, pareto, stands_out
 from flexkit.present.words.effects import compared, counterfactual, fix, fixes, forest, placebo, residuals
+from flexkit.present.words.interaction import interaction, swimlanes
 from flexkit.present.words.overview import overview
 from flexkit.present.words.rates import breakdown, days_between, funnel, heatmap, rate, rate_over_time
 from flexkit.present.words.replay import first_fix, in_order, what_first
@@ -27,6 +28,7 @@ __all__ = [
     "gap_times",
     "heatmap",
     "in_order",
+    "interaction",
     "missing",
     "over_time",
     "overview",
@@ -37,5 +39,6 @@ __all__ = [
     "rate_over_time",
     "residuals",
     "stands_out",
+    "swimlanes",
     "what_first",
 ]

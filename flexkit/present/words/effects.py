@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
-from flexkit.present.words.numbers import count, listed, number, percent, sentence, span
+from flexkit.present.words.numbers import count, listed, number, percent, rough, sentence, span
 from flexkit.present.words.said import Said, long_day
 from flexkit.present.words.verdicts import reason_label, verdict_label
 from flexkit.terms import Verdict
@@ -37,14 +37,13 @@ def fixes(effects: pl.DataFrame) -> Answer:
         said = "Cannot tell: no fix is declared."
         action = "Write what was deployed and when into fixes.toml in the data folder."
         return Answer(Verdict.UNDECIDED, said, action, metrics=metrics)
-    tiles = tuple(
-        Tile(row["title"], _change(row), f"{verdict_label(row['verdict'])}{_ratio(row)}") for row in rows[-3:]
-    )
     leading = [row for row in rows if row["verdict"] == "harmed"] or [row for row in rows if row["verdict"] in _DECIDED]
     chosen = (leading or rows)[-1]
+    shown = [chosen, *(row for row in reversed(rows) if row is not chosen)][:3]
+    tiles = tuple(Tile(row["title"], _change(row), f"{verdict_label(row['verdict'])}{_ratio(row)}") for row in shown)
     headline = fix(chosen)
     others = [f"“{row['title']}”: {verdict_label(row['verdict'])}" for row in rows if row is not chosen]
-    action = f"{sentence('; '.join(others))} " if others else ""
+    action = " ".join(text for text in (_why_not(chosen), _rests_on(chosen), sentence("; ".join(others))) if text) + " "
     verdict = Verdict.UNDECIDED
     if harmed:
         verdict, action = Verdict.BREACH, "Look at it today: a fix made things worse. " + action
@@ -56,24 +55,29 @@ def fixes(effects: pl.DataFrame) -> Answer:
 
 
 def fix(row: Row) -> str:
-    """One fix in a sentence: from what to what, how sure, and what it rests on."""
+    """One fix in a sentence: whether it worked, from what to what, and how sure that is."""
     name, verdict = f"“{row['title']}”", row["verdict"]
     why = listed([reason_label(reason) for reason in row["reasons"]])
     if not _known(row["rr"]) or row["events_pre"] is None:
-        return sentence(f"{name}: {verdict_label(verdict)}" + (f", {why}" if why else ""))
-    base = f"{_counts(row)}; ratio {number(row['rr'])}, 95 % {span(row['rr_lo'], row['rr_hi'], share=False)}"
-    rest = f" {_rests_on(row)}"
+        return sentence(f"Cannot tell whether {name} worked" + (f": {why}" if why else ""))
+    base = f"{_counts(row)} (ratio {number(row['rr'])}, 95 % {span(row['rr_lo'], row['rr_hi'], share=False)})"
+    if verdict == "helped" and row["events_post"] == 0:
+        bound = f", at most {percent(min(row['rr_hi'], 1.0))} of what was expected" if _known(row["rr_hi"]) else ""
+        return f"{name} helped: no duplicate in {row['exposure_post']:,.0f} completed interactions since{bound}."
     if verdict == "helped":
-        if row["events_post"] == 0:
-            bound = f"at most {percent(min(row['rr_hi'], 1.0))} of what was expected" if _known(row["rr_hi"]) else ""
-            return f"{name} helped: none in {row['exposure_post']:,.0f} completed interactions since ({bound}).{rest}"
-        least = percent(1 - row["rr_hi"])
-        return f"{name} helped, by at least {least}: {base}.{rest}"
+        return f"{name} helped, by at least {percent(1 - row['rr_hi'])}: {base}."
     if verdict == "harmed":
-        return f"{name} made it worse{': ' + why if why else ''}. {sentence(base)}{rest}"
+        return f"{name} made it worse, as {why}: {base}."
     if verdict == "no_material_change":
-        return f"{name} changed nothing that matters: {base}.{rest}"
-    return f"{name}: {verdict_label(verdict)}{', ' + why if why else ''}. {sentence(f'So far {base}')}{rest}"
+        return f"{name} changed nothing that matters: {base}."
+    return f"Cannot tell yet whether {name} worked: so far {base}."
+
+
+def _why_not(row: Row) -> str:
+    """Why there is no verdict on a fix, in a sentence."""
+    if row["verdict"] in {*_DECIDED, "harmed"} or not row["reasons"]:
+        return ""
+    return sentence(f"{verdict_label(row['verdict'])}: {listed([reason_label(reason) for reason in row['reasons']])}")
 
 
 def _counts(row: Row) -> str:
@@ -87,6 +91,8 @@ def _counts(row: Row) -> str:
 
 
 def _rests_on(row: Row) -> str:
+    if not _known(row["rr"]):
+        return ""
     days = f"{count(row['n_pre'], 'day')} before and {row['n_post']} after"
     seen = f"; a fall of {percent(1 - row['mde_now'])} would have shown" if _known(row["mde_now"]) else ""
     doubt = " Another model would answer differently." if row["model_dependent"] else ""
@@ -119,28 +125,24 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def counterfactual(one: Analysis | None, effects: pl.DataFrame) -> Said:
-    """What came against what was to be expected without the fix."""
+def counterfactual(one: Analysis | None, effects: pl.DataFrame, days: pl.DataFrame) -> Said:
+    """What came against what was to be expected without the fix; *days* as `frames.counterfactual` gives them."""
     subtitle = f"{_TWICE} per day, observed and expected without the fix"
     row = _row(one, effects)
-    if one is None or row is None:
+    if row is None or days.is_empty():
         return Said("No fix to look at", subtitle, "An empty chart.", "Declare fixes in fixes.toml in the data folder.")
     title = f"{row['title']}: {verdict_label(row['verdict'])}"
     if _known(row["avoided"]) and row["rr"] < 1:
         least_most = span(row["avoided_lo"], row["avoided_hi"], share=False)
-        title += f", about {number(max(row['avoided'], 0.0))} avoided [{least_most}]"
-    since = f"{long_day(row['window_from'])} to {long_day(row['window_to'])}"
+        title += f", about {rough(max(row['avoided'], 0.0))} avoided [{least_most}]"
+    first, last = days["date"].sort()[0], days["date"].sort()[-1]
     caption = (
         "Dashed: what the model expects from the weeks before, with the band in which 95 % of days without the fix "
-        "would lie. Grey: days of the change itself, which do not count. Conclude from the whole stretch after the fix, "
-        f"not from a day. {fix(row)}"
+        "would lie. Grey: days of the change itself, which do not count. Conclude from the whole stretch after the "
+        f"fix, not from a day. {_rests_on(row)}"
     )
-    alt = (
-        f"Daily duplicates around {row['title']}: {_counts(row)}."
-        if _known(row["rr"])
-        else f"Daily duplicates, {since}."
-    )
-    return Said(title, f"{subtitle}, {since}", alt, caption)
+    alt = f"Daily duplicates around {row['title']}: {_counts(row) if _known(row['rr']) else 'no estimate'}."
+    return Said(title, f"{subtitle}, {long_day(first)} to {long_day(last)}", alt, caption.strip())
 
 
 def forest(effects: pl.DataFrame) -> Said:
@@ -168,7 +170,8 @@ def forest(effects: pl.DataFrame) -> Said:
         "line is not a proof that the fix did nothing. Verdicts come at dated looks only, so that looking every day "
         "does not make chance look like an effect."
     )
-    return Said(sentence(listed(parts)).rstrip("."), subtitle, f"Points with intervals: {listed(rows)}.", caption)
+    title = sentence(listed(parts)).rstrip(".") if len(parts) > 1 or not undecided else "No fix has a verdict yet"
+    return Said(title, subtitle, f"Points with intervals: {listed(rows)}.", caption)
 
 
 def placebo(one: Analysis | None, effects: pl.DataFrame) -> Said:
@@ -227,7 +230,10 @@ def compared(checked: pl.DataFrame) -> Said:
             words, subtitle, "An empty chart.", "A prediction needs warnings and a completion log before the fix."
         )
     agreeing = int((known["verdict"] == "as predicted").sum())
-    title = f"{agreeing} of {count(known.height, 'fix', 'fixes')} did what the replay predicted"
+    judged = int((known["verdict"] != "undecided").sum())
+    title = f"{agreeing} of {count(judged, 'fix', 'fixes')} did what the replay predicted"
+    if not judged:
+        title = "No fix can be held against its prediction yet"
     rows = [f"{row['label']}: {row['verdict']}" for row in known.iter_rows(named=True)]
     caption = (
         "On the dashed line both agree; above it the fix did less than predicted, below it more. Where evidence was "

@@ -29,6 +29,13 @@ def number(value: float) -> str:
     return f"{value:.{1 if size >= 10 else 2 if size >= 0.1 else 3}f}".rstrip("0").rstrip(".")
 
 
+def rough(value: float) -> str:
+    """A number with two significant digits, for what is not known better."""
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    return number(round(value, 1 - math.floor(math.log10(abs(value)))))
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units: ``0.4 s``, ``2 min 5 s``, ``1 d 3 h``."""
     if not math.isfinite(seconds):
@@ -49,7 +56,7 @@ def span(low: float | None, high: float | None, *, share: bool = True) -> str:
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return NONE
     if not share:
-        return f"{number(low)} to {number(high)}"
+        return f"{rough(low)} to {rough(high)}"
     return f"{percent(low).removesuffix(' %')} to {percent(high)}"
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from flexkit.present.answer import Answer, Tile
 from flexkit.present.words.effects import fixes as of_fixes
 from flexkit.present.words.labels import cause_label, fix_label
-from flexkit.present.words.numbers import count, number, percent, span
+from flexkit.present.words.numbers import count, percent, rough, span
 from flexkit.present.words.rates import NEVER, rate
 from flexkit.present.words.replay import first_fix
 from flexkit.terms import Cause, Verdict
@@ -72,5 +72,5 @@ def _first(ranked: pl.DataFrame) -> Tile | None:
     return Tile(
         "Do first",
         fix_label(top["fix_id"]),
-        f"about {number(top['prevented_per_week'])} warnings less a week [{saved}]",
+        f"about {rough(top['prevented_per_week'])} warnings less a week [{saved}]",
     )

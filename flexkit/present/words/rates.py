@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
-from flexkit.present.words.numbers import count, listed, number, percent, span
+from flexkit.present.words.numbers import count, duration, listed, percent, rough, span
 from flexkit.present.words.said import Said, day, days_of, long_day
 from flexkit.terms import Verdict
 
@@ -47,7 +47,7 @@ def rate(found: Rate, *, window: Window, fail_above: float = NEVER, zone: str = 
     tiles = (
         Tile("Interactions completed twice", _share(found), f"{found.events:,.0f} of {found.exposure:,.0f} completed"),
         Tile("95 % interval", span(found.lo, found.hi), "of the process behind it, day-to-day variation included"),
-        Tile("Per day", number(found.events / max(found.days, 1)), f"over {count(found.days, 'day')}"),
+        Tile("Per day", rough(found.events / max(found.days, 1)), f"over {count(found.days, 'day')}"),
     )
     counts = f"{found.events:,.0f} of {completed}"
     if found.events == 0:
@@ -216,7 +216,7 @@ def days_between(gaps: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     usual = gaps["value"].median()
     longest = gaps["value"].max()
     known = [float(value) for value in (usual, longest) if isinstance(value, int | float) and math.isfinite(value)]
-    title = f"Usually {number(known[0])} days from one to the next, at most {number(known[-1])}"
+    title = f"Usually {duration(known[0] * 86_400)} from one to the next, at most {duration(known[-1] * 86_400)}"
     caption = (
         "Higher is better. A diamond is a gap longer than the process so far explains. For telling how rare they are, "
         "not for alarms."

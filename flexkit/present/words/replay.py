@@ -8,7 +8,7 @@ import polars as pl
 
 from flexkit.present import frames
 from flexkit.present.words.labels import fix_label
-from flexkit.present.words.numbers import count, listed, number, percent, span
+from flexkit.present.words.numbers import count, listed, number, percent, rough, span
 from flexkit.present.words.said import Said, days_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def first_fix(ranked: pl.DataFrame) -> str:
     share = "" if top["prevented_share"] is None else f", {percent(top['prevented_share'])} of the warnings"
     return (
         f"Do first: {_lower(fix_label(top['fix_id']))}. "
-        f"It would prevent about {number(top['prevented_per_week'])} warnings a week "
+        f"It would prevent about {rough(top['prevented_per_week'])} warnings a week "
         f"[{span(top['prevented_per_week_lo'], top['prevented_per_week_hi'], share=False)}]{share}."
     )
 
@@ -50,7 +50,7 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     )
     words = first_fix(ranked)
     singles = [
-        f"{fix_label(row['fix_id'])} {number(row['prevented_per_week'])}"
+        f"{fix_label(row['fix_id'])} {rough(row['prevented_per_week'])}"
         if row["prevented_per_week"] is not None
         else f"{fix_label(row['fix_id'])} not known"
         for row in ranked.iter_rows(named=True)
@@ -72,8 +72,8 @@ def in_order(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said
     if useful.is_empty():
         return Said("No fix would prevent a warning", subtitle, "An empty chart.", "See above why.")
     last = useful.row(-1, named=True)
-    title = f"{count(useful.height, 'fix', 'fixes')} leave about {number(max(last['after'], 0.0))} warnings a week"
-    words = [f"{row['label']} prevents {number(row['prevented'])}" for row in useful.iter_rows(named=True)]
+    title = f"{count(useful.height, 'fix', 'fixes')} leave about {rough(max(last['after'], 0.0))} warnings a week"
+    words = [f"{row['label']} prevents {rough(row['prevented'])}" for row in useful.iter_rows(named=True)]
     caption = (
         "Each bar counts what the fixes above it have not prevented. Checking the status first silences most warnings, "
         "but leaves the wrong first close: read it together with the triangles above."
