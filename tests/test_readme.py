@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from flexkit.cli import cli
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text(encoding="utf-8")
@@ -86,6 +89,34 @@ def test_the_test_command_sets_up_and_tests(fresh: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)
+
+
+SCHEDULED = re.findall(
+    r"flexkit ((?:fetch|report) [^\n;>|]*)",
+    "".join(re.findall(r"```(?:crontab|ini|yaml)\n(.*?)```", README, re.DOTALL)),
+)
+
+
+@pytest.mark.parametrize("line", SCHEDULED)
+def test_what_the_examples_schedule_is_a_command_of_this_version(line: str) -> None:
+    name, *arguments = shlex.split(line)
+
+    context = cli.commands[name].make_context(name, arguments)
+
+    assert context.params["data"] == Path("data/store")
+
+
+def test_the_examples_are_three_and_well_formed() -> None:
+    yaml = pytest.importorskip("yaml")
+    workflow = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0])
+    units = re.findall(r"```ini\n(.*?)```", README, re.DOTALL)[0]
+
+    assert any("flexkit report" in str(step.get("run")) for step in workflow["jobs"]["report"]["steps"])
+    assert [part.split("\n")[0] for part in units.split("# /etc/systemd/system/")[1:]] == [
+        "flexkit.service",
+        "flexkit.timer",
+    ]
+    assert len(SCHEDULED) == 6
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SET_UP])
