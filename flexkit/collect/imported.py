@@ -141,7 +141,13 @@ class ImportSummary:
         """Sentences about every file and the whole."""
         told = [line for file in self.files for line in file.lines()]
         new = ", ".join(f"{count:,} {name}" for name, count in self.new_rows.items() if count and name != "rejects")
-        told.append(f"{len(self.files)} files: {new or 'nothing'} new; {self.rejected:,} records rejected")
+        count = f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}"
+        told.append(f"{count}: {new or 'nothing'} new; {self.rejected:,} records rejected")
+        if self.rejected:
+            told.append(
+                "What was rejected is in the table 'rejects', without personal data. Correct it and import the file "
+                "again: what is stored already is not stored twice."
+            )
         return [*told, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:

@@ -103,14 +103,14 @@ class Store:
 
     def newest(self) -> dt.datetime | None:
         """The time of the newest event held, or nothing in an empty store."""
-        found = [self._folder(name).newest() for name in _DATED]
-        return max((instant for instant in found if instant is not None), default=None)
+        return max((span[1] for span in self._spans()), default=None)
 
     def oldest(self) -> dt.datetime | None:
         """The time of the oldest event held, or nothing in an empty store."""
-        held = [self.table(name).select(pl.col(TABLES[name].time or "").min()) for name in _DATED]
-        found = [frame.item() for frame in pl.collect_all(held)]
-        return min((instant for instant in found if instant is not None), default=None)
+        return min((span[0] for span in self._spans()), default=None)
+
+    def _spans(self) -> list[tuple[dt.datetime, dt.datetime]]:
+        return [span for name in _DATED if (span := self._folder(name).span()) is not None]
 
     def fixes(self, path: str | os.PathLike[str] | None = None) -> pl.DataFrame:
         """The fixes that the user declared in ``fixes.toml`` (or in the file at *path*), by time."""

@@ -82,17 +82,18 @@ class DeltaFolder:
             return self.table.empty().lazy()
         return pl.scan_delta(held)
 
-    def newest(self) -> dt.datetime | None:
-        """The greatest instant held; of a table in days only the last day is read."""
+    def span(self) -> tuple[dt.datetime, dt.datetime] | None:
+        """The first and the last instant held; of a table in days only those two days are read."""
         held = self.opened()
         if held is None or self.table.time is None:
             return None
         rows = pl.scan_delta(held)
         if self._is_cut:
-            days = [partition["day"] for partition in held.partitions() if partition["day"]]
-            rows = rows.filter(pl.col("day") == dt.date.fromisoformat(max(days))) if days else rows
-        newest: dt.datetime | None = rows.select(pl.col(self.table.time).max()).collect().item()
-        return newest
+            days = sorted(dt.date.fromisoformat(partition["day"]) for partition in held.partitions())
+            rows = rows.filter(pl.col("day").is_in(days[:1] + days[-1:]))
+        time = pl.col(self.table.time)
+        first, last = rows.select(time.min(), time.max().alias("last")).collect().row(0)
+        return None if first is None else (first, last)
 
     # Writing ------------------------------------------------------------------------------------------
 
@@ -314,6 +315,8 @@ def _advice(doing: str, error: Exception) -> str:
         return f"Cannot {doing}: a file would exceed the allowed size. {unchanged} Raise the limit (ulimit -f)."
     if number in (errno.EACCES, errno.EPERM, errno.EROFS) or "permission denied" in said or "read-only" in said:
         return f"Cannot {doing}: no permission. {unchanged} Make the folder writable, or name another with --data."
+    if number == errno.ENOENT:
+        return f"Cannot {doing}: the folder cannot be made there. Name another folder with --data."
     if "not a directory" in said or number == errno.ENOTDIR:
         return f"Cannot {doing}: a part of the path is a file, not a folder. Name another folder with --data."
     first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

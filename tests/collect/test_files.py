@@ -549,7 +549,8 @@ def test_a_summary_is_words_and_data(store: Store, tmp_path: Path) -> None:
     told = summary.lines()
     assert told[0].endswith("completion_log, 2 records: signals 1 (1 new); 1 rejected")
     assert told[1] == "  from 2026-10-01T09:59:59.900000Z to 2026-10-01T09:59:59.900000Z"
-    assert told[-1] == "1 files: 1 signals new; 1 records rejected"
+    assert told[-2] == "1 file: 1 signals new; 1 records rejected"
+    assert "Correct it and import the file again" in told[-1]
     assert json.loads(json.dumps(summary.to_dict()))["exit_code"] == 1
 
 

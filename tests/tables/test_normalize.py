@@ -54,6 +54,15 @@ def test_an_event_is_the_same_signal_however_it_came(kind: RecordKind, record: d
     assert signal["is_terminal"]
 
 
+def test_a_payload_or_attributes_in_the_other_form_are_read_too() -> None:
+    stream, rest = evidence.cloud_event(), evidence.task_event()
+    stream["data"]["payload"] = json.dumps(stream["data"]["payload"])
+    rest["event_data"]["task_attributes"] = json.loads(rest["event_data"]["task_attributes"])
+
+    for kind, record in ((K.CLOUD_EVENT, stream), (K.TASK_EVENT, rest)):
+        assert one(kind, record)["interaction_sid"] == sid("KD")
+
+
 def test_copies_of_one_event_become_one_row_with_all_that_is_known() -> None:
     made = tables(
         (K.WEBHOOK, evidence.callback()),

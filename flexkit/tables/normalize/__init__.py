@@ -117,7 +117,7 @@ def normalize(
     records = records.rename({"origin": WHERE})
     if PROBLEM in records.columns:
         refused = pl.col(PROBLEM).is_not_null()
-        harvest.reject("signals", records.filter(refused))
+        harvest.reject("unknown", records.filter(refused))
         records = records.filter(~refused)
     records = records.select(pl.col(WHERE if name == "origin" else name).cast(dtype) for name, dtype in RECORDS.items())
     deliveries = records.filter(pl.col("kind") == RecordKind.WEBHOOK)
@@ -129,7 +129,7 @@ def normalize(
             normalizer(found, harvest)
     known = [*_NORMALIZERS, RecordKind.WEBHOOK]
     strange = records.filter(~pl.col("kind").is_in([str(kind) for kind in known]).fill_null(value=False))
-    harvest.reject("signals", strange.with_columns(problem=pl.lit("not a kind of record that flexkit knows")))
+    harvest.reject("unknown", strange.with_columns(problem=pl.lit("not a kind of record that flexkit knows")))
     tables = _merged(harvest)
     return tables if with_where else {name: rows.drop(WHERE) for name, rows in tables.items()}
 

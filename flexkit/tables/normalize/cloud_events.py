@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -47,4 +48,24 @@ def cloud_events(records: pl.DataFrame, harvest: Harvest) -> None:
     for name, route in _ROUTES.items():
         found = rows.filter(pl.col("product") == name)
         if not found.is_empty():
-            route(found.select(*EVIDENCE), harvest)
+            # Error logs carry their payload as JSON text and are read that way.
+            plain = found if name == "error-logs" else found.with_columns(_unwrapped(found["record"]))
+            route(plain.select(*EVIDENCE), harvest)
+
+
+def _unwrapped(records: pl.Series) -> pl.Series:
+    """*records* whose payload is JSON text with the payload as an object instead."""
+    wrapped = records.str.contains(r'"payload"\s*:\s*"\{').fill_null(value=False)
+    if not wrapped.any():
+        return records
+    plain = [_with_payload(record) if is_text else record for record, is_text in zip(records, wrapped, strict=True)]
+    return pl.Series(records.name, plain, dtype=pl.String)
+
+
+def _with_payload(record: str) -> str:
+    try:
+        event = json.loads(record)
+        payload = json.loads(event["data"]["payload"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return record
+    return json.dumps({**event, "data": {**event["data"], "payload": payload}})
