@@ -168,13 +168,26 @@ def _said(column: str, say: Callable[[str], str]) -> pl.Expr:
 def lanes(lines: pl.DataFrame) -> pl.DataFrame:
     """A `timeline` for `charts.swimlanes`: sources by name, kinds as words, times as text."""
     return lines.select(
-        "seconds",
-        lane=_said("source", source_label),
-        label=pl.col("kind").str.replace_all("_", " "),
-        role="role",
-        handler="handler",
-        clock=pl.col("occurred_at").dt.to_string("%Y-%m-%d %H:%M:%S%.3f UTC"),
+        "seconds", lane=_said("source", source_label), label=_KIND, role="role", handler="handler", clock=_CLOCK
     )
+
+
+def evidence(lines: pl.DataFrame) -> pl.DataFrame:
+    """A `timeline` as a page lists it, times to the millisecond."""
+    return lines.select(
+        _CLOCK.alias("time_(UTC)"),
+        source=_said("source", source_label),
+        what=_KIND,
+        part="role",
+        handler="handler",
+        outcome="outcome",
+        evidence="evidence_sid",
+        trigger="trigger_id",
+    )
+
+
+_KIND = pl.col("kind").str.replace_all("_", " ")
+_CLOCK = pl.col("occurred_at").dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
 
 
 def holes(uncovered: pl.DataFrame) -> pl.DataFrame:

@@ -24,7 +24,7 @@ _ROLES = ["first close", "duplicate", "warning", "same completion", "other"]
 _COLOURS = [FIX, ALARM, ALARM, SERIES, SERIES_LIGHT]
 _SHAPES = ["circle", "cross", "triangle-up", "circle", "circle"]
 _SIZES = [190, 170, 130, 60, 44]
-_LANE = 66
+_LANE = 76
 _FEW = 14
 """Signals up to which every one is named; above, only those that decide."""
 
@@ -120,4 +120,4 @@ def _state(low: float, high: float, scale: alt.Scale) -> list[Any]:
 def _lanes(lanes: list[str], y: alt.Y) -> list[Any]:
     """A line per source, and its name above the line's left end."""
     base = alt.Chart(pl.DataFrame({"lane": lanes})).encode(y=y)
-    return [base.mark_rule(color=GRID), parts.row_labels(base, text="lane", dy=-10)]
+    return [base.mark_rule(color=GRID), parts.row_labels(base, text="lane", dy=-24)]
