@@ -150,6 +150,12 @@ class Store:
             if number is not None and (latest is None or number > latest):
                 msg = f"This store has no version {version!r}: its {name} are at {latest}. Is it another folder's?"
                 raise UsageError(msg)
+            if not DeltaFolder(self._uri(name), TABLES[name], version=number).is_whole():
+                msg = (
+                    f"Version {version!r} can no longer be read: files that were replaced are kept for thirty days. "
+                    "Run the report on the data as they are now."
+                )
+                raise StoreError(msg)
         return pinned
 
     # Writing ------------------------------------------------------------------------------------------

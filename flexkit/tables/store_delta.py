@@ -15,7 +15,9 @@ import random
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -75,6 +77,14 @@ class DeltaFolder:
             except TableNotFoundError:
                 return None
 
+    def is_whole(self) -> bool:
+        """Whether every file of this version is still there; replaced files are kept for thirty days only."""
+        held = self.opened()
+        if held is None:
+            return True
+        names = [unquote(uri.removeprefix("file://")) for uri in held.file_uris()]
+        return all(Path(name).exists() for name in names if "://" not in name)
+
     def scan(self) -> pl.LazyFrame:
         """All rows, lazily, with the columns of the table (and ``day`` where it is partitioned)."""
         held = self.opened()
@@ -89,7 +99,7 @@ class DeltaFolder:
             return None
         rows = pl.scan_delta(held)
         if self._is_cut:
-            days = sorted(dt.date.fromisoformat(partition["day"]) for partition in held.partitions())
+            days = sorted(dt.date.fromisoformat(part["day"]) for part in held.partitions() if part["day"])
             rows = rows.filter(pl.col("day").is_in(days[:1] + days[-1:]))
         time = pl.col(self.table.time)
         first, last = rows.select(time.min(), time.max().alias("last")).collect().row(0)

@@ -377,6 +377,17 @@ def test_a_version_shows_the_rows_of_its_time(tmp_path: Path) -> None:
     assert store.at(earlier).table("signals").collect().height == 1
 
 
+def test_a_version_whose_files_are_gone_is_an_error_with_advice(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add(tables((K.ALERT, evidence.alert())))
+    version = store.version
+    for file in (tmp_path / "tables" / "alerts").glob("*.parquet"):
+        file.unlink()
+
+    with pytest.raises(StoreError, match="kept for thirty days"):
+        store.at(version)
+
+
 def test_the_default_window_ends_with_the_newest_event(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add(tables((K.ALERT, evidence.alert()), (K.COMPLETION, evidence.completion())))
