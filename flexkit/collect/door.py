@@ -1,0 +1,119 @@
+"""Which addresses may be asked, and how a request gets there: allowed hosts, base URL, proxies, certificates."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from flexkit.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRODUCTS = ("conversations", "events", "flex-api", "monitor", "studio", "taskrouter")
+"""Twilio's products that flexkit reads; a host is ``product[.edge][.region].twilio.com``."""
+
+_HOST = re.compile(rf"({'|'.join(PRODUCTS)})((?:\.[a-z0-9-]+){{0,2}})\.twilio\.com")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Door:
+    """Lets requests out to Twilio's products only, or to *base* (``https://HOST/PATH`` becomes ``BASE/HOST/PATH``)."""
+
+    def __init__(self, base: str | None = None) -> None:
+        self._base = None if base is None else _checked_base(base)
+        self._proxies: dict[str, str | None] = {}
+
+    def address(self, url: str, params: Mapping[str, object] | None = None) -> tuple[str, str]:
+        """Host that is asked and address to send to, for *url* with *params*; a foreign *url* is refused."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or _HOST.fullmatch(parts.netloc) is None:
+            msg = f"Refused to send credentials to {shown(url)}: flexkit reads Twilio's products over https only."
+            raise FetchError(msg)
+        address = url.partition("#")[0] if self._base is None else f"{self._base}/{parts.netloc}{_tail(parts)}"
+        given = urlencode({key: value for key, value in (params or {}).items() if value is not None})
+        if given:
+            address += ("&" if parts.query else "?") + given
+        return parts.netloc, address
+
+    def next_page(self, url: object, asked: str) -> str:
+        """*url* of the page after *asked*, as Twilio's own address; refused unless it is the same list."""
+        text = url if isinstance(url, str) else ""
+        if self._base is not None and text.startswith(f"{self._base}/"):
+            text = "https://" + text.removeprefix(f"{self._base}/")
+        if text.startswith("/"):
+            text = f"https://{urlsplit(asked).netloc}{text}"
+        found, wanted = urlsplit(text), urlsplit(asked)
+        same_product = found.netloc.split(".")[0] == wanted.netloc.split(".")[0]
+        if found.scheme != "https" or _HOST.fullmatch(found.netloc) is None or not same_product:
+            msg = f"{shown(asked)} names {shown(text)} as its next page: another host, so it was not followed."
+            raise FetchError(msg)
+        if found.path != wanted.path:
+            msg = f"{shown(asked)} names {shown(text)} as its next page: another list, so it was not followed."
+            raise FetchError(msg)
+        return text
+
+    def proxy(self, address: str) -> str | None:
+        """The proxy for *address* as the environment names it; looked up once per host."""
+        parts = urlsplit(address)
+        if parts.netloc not in self._proxies:
+            is_direct = bool(parts.hostname and proxy_bypass(parts.hostname))
+            self._proxies[parts.netloc] = None if is_direct else getproxies().get(parts.scheme)
+        return self._proxies[parts.netloc]
+
+
+def certificates() -> ssl.SSLContext:
+    """Trust for TLS: ``REQUESTS_CA_BUNDLE`` or ``SSL_CERT_FILE`` where set, else the system's and certifi's roots."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    try:
+        if bundle:
+            is_folder = os.path.isdir(bundle)  # noqa: PTH112 - a path from the environment, passed on as it is
+            return ssl.create_default_context(
+                cafile=None if is_folder else bundle, capath=bundle if is_folder else None
+            )
+        context = ssl.create_default_context()
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    except OSError as error:
+        msg = (
+            f"Cannot read the certificates in {bundle or 'the certifi package'}: {error.strerror or 'no certificate'}. "
+            "Correct REQUESTS_CA_BUNDLE or SSL_CERT_FILE."
+        )
+        raise UsageError(msg) from None
+    return context
+
+
+def _checked_base(base: str) -> str:
+    parts = urlsplit(base)
+    is_loopback = parts.hostname in _LOOPBACK
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        msg = "FLEXKIT_TWILIO_BASE_URL is not an address. Write https://HOST or http://127.0.0.1:PORT."
+        raise UsageError(msg)
+    if parts.username or parts.password:
+        msg = "FLEXKIT_TWILIO_BASE_URL holds a user name or password. Credentials go into TWILIO_… variables."
+        raise UsageError(msg)
+    if parts.scheme == "http" and not is_loopback:
+        msg = (
+            f"FLEXKIT_TWILIO_BASE_URL is {base!r}: credentials would leave this machine unencrypted. "
+            "Use https; plain http is allowed for the loopback address only."
+        )
+        raise UsageError(msg)
+    return base.rstrip("/")
+
+
+def _tail(parts: object) -> str:
+    path, query = getattr(parts, "path", ""), getattr(parts, "query", "")
+    return f"{path}?{query}" if query else str(path)
+
+
+def shown(url: str) -> str:
+    """Scheme, host and path of *url* for a message: no user, no query, no control characters."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    shown = f"{parts.scheme}://{host}{parts.path}" if parts.scheme else parts.path
+    return "".join(c if c.isprintable() else "\ufffd" for c in shown)[:200] or "an empty address"

@@ -1,0 +1,139 @@
+"""What the store already holds, and so what is still to be asked: windows, interactions, conversations, details."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flexkit.collect.windows import joined, missing
+from flexkit.terms import CoverageState, Source
+from flexkit.window import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flexkit.tables.store import Store
+
+RETENTION = dt.timedelta(days=30)
+"""How long Twilio keeps alerts and TaskRouter events (source: Twilio's documentation)."""
+NEARLY = dt.timedelta(days=25)
+"""Time without a fetch after which a warning is due."""
+OVERLAP = dt.timedelta(hours=2)
+"""Records arrive late: what was read younger than this is read once more."""
+NOT_OPEN = "80906"
+
+_SETTLED = (CoverageState.COMPLETE, CoverageState.SATURATED, CoverageState.EXPIRED)
+_OVER = ("closed", "failed")
+_NAMING = (("task_events", "occurred_at"), ("signals", "occurred_at"), ("alerts", "generated_at"))
+
+
+class Held:
+    """Questions about *store* that decide what a fetch asks for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        rows = store.coverage().filter(~pl.col("resource").str.starts_with("file:"))
+        self._coverage = rows.select("source", "resource", "start", "end", "rows", "state", "fetched_at").collect()
+
+    def windows(self, source: Source, resource: str) -> list[Window]:
+        """The windows of *resource* that need not be read again."""
+        rows = self._of(source, resource).filter(pl.col("state").is_in([state.value for state in _SETTLED]))
+        young = pl.col("fetched_at") - OVERLAP
+        rows = rows.with_columns(end=pl.min_horizontal("end", young)).filter(pl.col("start") < pl.col("end"))
+        return joined(Window(start, end) for start, end in rows.select("start", "end").iter_rows())
+
+    def open_windows(self, source: Source, resource: str, wanted: Window) -> list[Window]:
+        """The parts of *wanted* that are to be read."""
+        return missing(wanted, self.windows(source, resource))
+
+    def last_end(self, source: Source, resource: str) -> dt.datetime | None:
+        """Up to when *resource* was ever read."""
+        windows = self.windows(source, resource)
+        return windows[-1].end if windows else None
+
+    def rows_per_second(self, source: Source, resource: str) -> float | None:
+        """How dense *resource* was where it was read."""
+        rows = self._of(source, resource).filter(pl.col("state") == CoverageState.COMPLETE)
+        seconds = sum(Window(start, end).seconds for start, end in rows.select("start", "end").iter_rows())
+        return float(rows["rows"].sum()) / seconds if seconds else None
+
+    def resources(self, source: Source, prefix: str) -> list[str]:
+        """The resources of *source* whose name begins with *prefix*."""
+        rows = self._coverage.filter((pl.col("source") == source) & pl.col("resource").str.starts_with(prefix))
+        return sorted(rows["resource"].unique().to_list())
+
+    def open_units(self, prefix: str) -> dict[str, Window]:
+        """Single resources of which a part could not be read, by SID, with the window they were marked for."""
+        rows = self._coverage.filter(pl.col("resource").str.starts_with(f"{prefix}:"))
+        last = rows.sort("fetched_at").group_by("resource").last()
+        last = last.filter(pl.col("state") == CoverageState.PARTIAL)
+        return {
+            name.partition(":")[2]: Window(start, end)
+            for name, start, end in last.select("resource", "start", "end").iter_rows()
+        }
+
+    def _of(self, source: Source, resource: str) -> pl.DataFrame:
+        return self._coverage.filter((pl.col("source") == source) & (pl.col("resource") == resource))
+
+    # Single resources ---------------------------------------------------------------------------------
+
+    def interactions_read(self) -> set[str]:
+        """Interactions that need not be read again: gone, or read with a channel that is over."""
+        channels = self._store.table("channels").filter(pl.col("found") & pl.col("status").is_in(_OVER))
+        over = channels.select("interaction_sid").unique()
+        rows = self._store.table("interactions").select("interaction_sid", "found")
+        done = rows.join(over.with_columns(is_over=pl.lit(value=True)), on="interaction_sid", how="left")
+        done = done.filter(~pl.col("found") | pl.col("is_over").fill_null(value=False))
+        return set(done.select("interaction_sid").collect().to_series().to_list())
+
+    def conversations_read(self) -> set[str]:
+        """Conversations that need not be read again: gone or closed."""
+        rows = self._store.table("conversations").filter(~pl.col("found") | (pl.col("state") == "closed"))
+        return set(rows.select("conversation_sid").collect().to_series().to_list())
+
+    def interactions_named(self, window: Window) -> list[str]:
+        """Interactions that the evidence of *window* names, whatever brought it."""
+        return self._named("interaction_sid", window)
+
+    def conversations_named(self, window: Window) -> list[str]:
+        """Conversations that the evidence of *window* names."""
+        return self._named("conversation_sid", window)
+
+    def _named(self, column: str, window: Window) -> list[str]:
+        frames = [self._store.table(name, window).select(pl.col(column)).drop_nulls().unique() for name, _ in _NAMING]
+        return sorted(pl.concat(frames).unique().collect().to_series().to_list())
+
+    def alerts_with_detail(self) -> set[str]:
+        """Warnings 80906 that were fetched singly."""
+        rows = self._store.table("alerts").filter((pl.col("error_code") == NOT_OPEN) & pl.col("has_detail"))
+        return set(rows.select("alert_sid").collect().to_series().to_list())
+
+    def alerts_without_detail(self, window: Window) -> list[str]:
+        """Warnings 80906 of *window* that were only seen in a list."""
+        rows = self._store.table("alerts", window).filter(
+            (pl.col("error_code") == NOT_OPEN) & ~pl.col("has_detail").fill_null(value=False)
+        )
+        return sorted(rows.select("alert_sid").collect().to_series().to_list())
+
+    def executions_ended(self, window: Window) -> set[str]:
+        """Studio executions of *window* that ended, and are held with their steps."""
+        rows = self._store.table("executions", window).filter(pl.col("status") == "ended")
+        return set(rows.select("execution_sid").collect().to_series().to_list())
+
+    def executions_running(self, window: Window) -> list[tuple[str, str]]:
+        """Flow and SID of the executions of *window* that had not ended when they were read."""
+        rows = self._store.table("executions", window).filter(pl.col("status") != "ended")
+        return sorted(rows.select("flow_sid", "execution_sid").drop_nulls().collect().iter_rows())
+
+    def workspaces(self) -> list[str]:
+        """Workspaces whose events were ever read."""
+        return [name.partition(":")[2] for name in self.resources(Source.TASKROUTER, "events:")]
+
+
+def unseen(sids: Iterable[str], seen: set[str]) -> list[str]:
+    """Those of *sids* that are not in *seen*, which learns them."""
+    fresh = [sid for sid in dict.fromkeys(sids) if sid not in seen]
+    seen.update(fresh)
+    return fresh

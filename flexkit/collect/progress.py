@@ -1,0 +1,60 @@
+"""How a fetch is shown while it runs: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flexkit.collect.fetched import FetchSummary
+    from flexkit.collect.run import Jobs
+
+    Progress = Callable[[FetchSummary, Jobs], None]
+
+_EVERY = 30.0
+
+
+@contextlib.contextmanager
+def shown_progress(log: Callable[[str], None]) -> Iterator[Progress]:
+    """What to call as the fetch goes on; the bar is on stderr and goes away with the block."""
+    if not sys.stderr.isatty():
+        yield _logged(log)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("asking Twilio", total=None)
+
+        def show(summary: FetchSummary, jobs: Jobs) -> None:
+            bar.update(task, total=jobs.known, completed=jobs.done, description=_told(summary))
+
+        yield show
+
+
+def _logged(log: Callable[[str], None]) -> Progress:
+    last = time.monotonic()
+
+    def show(summary: FetchSummary, jobs: Jobs) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _EVERY:
+            last = time.monotonic()
+            log(f"{_told(summary)} jobs={jobs.done}/{jobs.known}")
+
+    return show
+
+
+def _told(summary: FetchSummary) -> str:
+    rows = sum(tally.records for tally in summary.sources.values())
+    return f"fetching requests={summary.requests} records={rows} retries={summary.retries}"
