@@ -39,6 +39,22 @@ UNSERVED_KINDS = TERMINAL_TASK_KINDS[:4]
 _CLOSING_WIDGET = r"(?i)clos|end|complet|finish|terminat|hang|resolv|wrap"
 
 
+# The SID of what is acted on says nothing about what set a handler off.
+_RESOURCE = "^(?:KD|UO|UT|KG|CH|WT|WR|WK|WS|AC)[0-9a-fA-F]{32}$"
+# Some log the name of the event instead of its id: that tells the kind of event, not which one.
+_EVENT_NAMES = {
+    "workflow.timeout": SignalKind.WORKFLOW_TIMEOUT.value,
+    "task.canceled": SignalKind.TASK_CANCELED.value,
+    "task.deleted": SignalKind.TASK_DELETED.value,
+    "task.system-deleted": "task.system-deleted",
+    "task.wrapup": SignalKind.TASK_WRAPUP.value,
+    "task.completed": SignalKind.TASK_COMPLETED.value,
+    "reservation.wrapup": SignalKind.RESERVATION_WRAPUP.value,
+    "reservation.completed": SignalKind.RESERVATION_COMPLETED.value,
+}
+_EVENT_NAME = r"^(?:(?:task|reservation|workflow|task-queue|worker)\.[a-z.-]+|on[A-Z][A-Za-z]+)$"
+
+
 def attempts(rows: pl.DataFrame) -> pl.DataFrame:
     """One row per recorded attempt in *rows*, oldest first in each interaction, with its trigger resolved.
 
@@ -79,9 +95,14 @@ def attempts(rows: pl.DataFrame) -> pl.DataFrame:
             operation=pl.col("kind").replace_strict(OPERATIONS, return_dtype=pl.String),
             outcome=outcome,
             went_through=~outcome.is_in([Outcome.REJECTED, Outcome.SKIPPED]),
+            trigger_kind=pl.coalesce(
+                "trigger_kind",
+                pl.col("trigger_id").replace_strict(_EVENT_NAMES, default=None, return_dtype=pl.String),
+            ),
             trigger_key=pl.when(pl.col("event_sid").str.contains("^(?i:ev)[0-9a-f]"))
             .then("event_sid")
-            .otherwise("trigger_id"),
+            .when(~pl.col("trigger_id").str.contains(f"{_RESOURCE}|{_EVENT_NAME}"))
+            .then("trigger_id"),
         )
     )
 

@@ -8,6 +8,8 @@ from flexkit.analyse.attempts import OPERATIONS, SECOND
 from flexkit.terms import Outcome, SignalKind, Source
 
 _REACH_US = 60 * SECOND
+_NARROW_US = 8 * SECOND
+"""Warnings tell a clock's error only up to here: a first attempt precedes its warning by about a retry's delay."""
 _DAY_US = 86_400 * SECOND
 _DAYS = range(-3, 4)
 """A day's offset is read from its week: clocks drift slowly."""
@@ -22,39 +24,39 @@ _RECEIPT_LAG_US = 3 * SECOND // 10
 def corrected(rows: pl.DataFrame) -> pl.DataFrame:
     """*rows* with ``occurred_us`` of completion logs and webhook receipts moved onto Twilio's clock.
 
-    Alerts and closed conversations carry Twilio's own time. Where a log's requests stand at one and the
+    Closed conversations, and alerts, carry Twilio's own time. Where a log's requests stand at one and the
     same distance from them, in at least five interactions of a week, that distance is the clock's error.
     Receipts are held against closed conversations, else against the (corrected) log. What cannot be held
     against anything stays as it is; ``clock_error_us`` says what was taken off.
     """
     kind, source = pl.col("kind"), pl.col("source")
     is_request = kind.is_in([name for name in OPERATIONS if name != SignalKind.STUDIO_STEP])
-    blur = (pl.col("precision_us").fill_null(0) // 2).alias("blur")
-    closings = rows.filter((kind == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event"))
-    warnings = rows.filter(kind == SignalKind.WARNING)
-    known = pl.concat(
-        [frame.select("interaction_sid", known_us=pl.col("occurred_us") + blur) for frame in (closings, warnings)]
-    )
+    middle = pl.col("occurred_us") + pl.col("precision_us").fill_null(0) // 2
+    closed = (kind == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event")
+    closings = rows.filter(closed).select("interaction_sid", known_us=middle)
+    warnings = rows.filter(kind == SignalKind.WARNING).select("interaction_sid", known_us=middle)
+    has_closings = closings.height >= _ENOUGH
     rows = rows.with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64))
     asked = (source == Source.APP_LOG) & is_request & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
-    rows = _moved(rows, source == Source.APP_LOG, _errors(rows.filter(asked), known, -_REQUEST_LEAD_US))
+    known, reach = (closings, _REACH_US) if has_closings else (warnings, _NARROW_US)
+    rows = _moved(rows, source == Source.APP_LOG, _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach))
     received = (source == Source.INTERACTIONS_WEBHOOK) & (kind == SignalKind.CHANNEL_CLOSED)
-    if closings.height >= _ENOUGH:
-        reference, lag = closings.select("interaction_sid", known_us=pl.col("occurred_us") + blur), _RECEIPT_LAG_US
-    else:
+    reference, lag = closings, _RECEIPT_LAG_US
+    if not has_closings:
         closes = asked & (kind == SignalKind.CLOSE_CHANNEL_REQUESTED)
         reference = rows.filter(closes).select("interaction_sid", known_us="occurred_us")
         lag = _RECEIPT_LAG_US + _REQUEST_LEAD_US
-    return _moved(rows, source == Source.INTERACTIONS_WEBHOOK, _errors(rows.filter(received), reference, lag))
+    errors = _errors(rows.filter(received), reference, lag, _REACH_US)
+    return _moved(rows, source == Source.INTERACTIONS_WEBHOOK, errors)
 
 
-def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int) -> pl.DataFrame:
+def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us: int) -> pl.DataFrame:
     """The clock's error on each day (``day``, ``error_us``), where enough interactions agree on it."""
     apart = (
         timed.select("interaction_sid", "occurred_us")
         .join(known, on="interaction_sid")
         .with_columns(apart=pl.col("occurred_us") - pl.col("known_us") - expected_us)
-        .filter(pl.col("apart").abs() <= _REACH_US)
+        .filter(pl.col("apart").abs() <= reach_us)
         .with_columns(day=pl.col("occurred_us") // _DAY_US)
     )
     week = pl.concat([apart.with_columns(pl.col("day") + shift) for shift in _DAYS])

@@ -138,6 +138,17 @@ def _with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         SignalKind.RESERVATION_WRAPUP.value,
         SignalKind.RESERVATION_COMPLETED.value,
     ]
+    made = rows.filter(kinds.is_in([SignalKind.TASK_CREATED.value, "invite_created"])).select(
+        "interaction_sid", event_us="occurred_us", is_end=pl.lit(value=False)
+    )
+    # What happened last to the tasks before the first close: was one made, or did one end?
+    last = (
+        pl.concat([made, ends.select("interaction_sid", "event_us", is_end=pl.lit(value=True))])
+        .join(pairs.select("pair", "interaction_sid", "first_us"), on="interaction_sid")
+        .filter(pl.col("event_us") < pl.col("first_us") - SECOND // 5)
+        .group_by("pair")
+        .agg(task_was_open=~pl.col("is_end").sort_by("event_us").last())
+    )
     people = rows.group_by("interaction_sid").agg(was_served=kinds.is_in(served).any())
     added = [SignalKind.TASK_CREATED.value, "invite_created"]
     joins = (kinds == SignalKind.PARTICIPANT_JOINED) & (pl.col("actor_type") == "agent").fill_null(value=False)
@@ -153,6 +164,7 @@ def _with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     return (
         pairs.join(told, on="pair", how="left", maintain_order="left")
         .join(later, on="pair", how="left", maintain_order="left")
+        .join(last, on="pair", how="left", maintain_order="left")
         .join(people, on="interaction_sid", how="left", maintain_order="left")
         .with_columns(
             pl.col("follows_own_event", "first_follows_event", "ended_unserved", "invited_after").fill_null(value=False)
@@ -243,7 +255,11 @@ def _plain() -> list[pl.Expr]:
         pl.when(~maybe_one).then(col("first_handler") != col("second_handler")).alias("another_handler"),
         pl.any_horizontal(handlers.is_null()).alias("handler_unnamed"),
         (col("first_trigger_key") == col("second_trigger_key")).alias("same_trigger"),
-        (col("first_trigger_key") != col("second_trigger_key")).alias("another_trigger"),
+        (
+            (col("first_trigger_key") != col("second_trigger_key")).fill_null(
+                pl.when(col("first_trigger_kind") != col("second_trigger_kind")).then(YES)
+            )
+        ).alias("another_trigger"),
         pl.any_horizontal(triggers.is_null()).alias("trigger_unknown"),
         (
             col("first_trigger_key").is_null() | col("first_trigger_key").str.starts_with("FN").fill_null(value=False)

@@ -26,8 +26,9 @@ _COLUMNS = {
 def named(signals: pl.LazyFrame, handlers: pl.DataFrame) -> pl.LazyFrame:
     """*signals* with ``handler`` as the map *handlers* (`flexkit.tables.declared.HANDLERS`) names it.
 
-    Also fills ``intent`` where the signal has none, and adds ``handler_kind``. The first entry counts of
-    which everything matches that it gives; a signal that no entry matches keeps its derived name.
+    Also fills ``intent`` where the signal has none, and adds ``handler_kind`` and ``receiver``. The first
+    entry counts of which everything matches that it gives; a signal that no entry matches keeps its derived
+    name. What received a webhook did not send what the webhook tells of: it is the ``receiver``.
     """
     entries = handlers.sort("order").to_dicts()
     held = signals.collect_schema().names()
@@ -39,8 +40,14 @@ def named(signals: pl.LazyFrame, handlers: pl.DataFrame) -> pl.LazyFrame:
         name = pl.when(matches).then(pl.lit(entry["handler"])).otherwise(name)
         intent = pl.when(matches).then(pl.lit(entry["intent"], dtype=pl.String)).otherwise(intent)
         kind = pl.when(matches).then(pl.lit(entry["kind"], dtype=pl.String)).otherwise(kind)
+    is_receipt = pl.col("source").is_in([Source.INTERACTIONS_WEBHOOK, Source.CONVERSATIONS])
     said = pl.col("intent") if "intent" in held else pl.lit(None, dtype=pl.String)
-    return signals.with_columns(handler=name, intent=pl.coalesce(said, intent), handler_kind=kind)
+    return signals.with_columns(
+        handler=pl.when(is_receipt).then("handler").otherwise(name),
+        intent=pl.coalesce(said, intent),
+        handler_kind=pl.when(~is_receipt).then(kind),
+        receiver=pl.when(is_receipt & (name != pl.col("handler")).fill_null(value=True)).then(name),
+    )
 
 
 def _matches(entry: dict[str, object], held: list[str]) -> pl.Expr | None:
@@ -84,7 +91,7 @@ def seen(signals: pl.LazyFrame, handlers: pl.DataFrame | None = None) -> pl.Lazy
     ).with_columns(derived=column, handler=column, operation=pl.lit("receives"))
     both = pl.concat([attempts, receivers], how="diagonal")
     if handlers is not None:
-        both = named(both, handlers)
+        both = named(both, handlers).with_columns(handler=pl.coalesce("receiver", "handler"))
     return (
         both.group_by("handler", "source", "operation")
         .agg(

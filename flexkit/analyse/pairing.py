@@ -231,7 +231,9 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
             handler=pl.when(pl.col("closer") == "agent")
             .then(pl.lit(AGENT))
             .when(pl.col("closer") == "timer")
-            .then(pl.lit(TIMER)),
+            .then(pl.lit(TIMER))
+            .when("is_channel")
+            .then("handler"),
         )
         .drop("attempt_id", strict=False)
     )

@@ -56,6 +56,7 @@ FACTS: dict[str, str] = {
     "second_reacts": "the end of a task set off the second completion, or it usually sets off that handler",
     "second_is_automation": "the second completion is an automation's",
     "first_not_terminal": "it is known that not the end of a task set off the first close",
+    "task_was_open": "a task was open when the channel was closed",
     "unserved": "the task ended without an agent just before the first close",
     "order_certain": "it is certain which of the two came first",
     "means_end": "the first handler meant to end the conversation",
@@ -224,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         "channel-closed-then-completed",
         "A handler closed the channel to end the conversation, and the interaction was completed after that.",
         _C2, _CONFIRMED, (*_RECORDED, "first_closed_channel", "first_was_answered", "means_end", "second_completes",
-                          "first_not_terminal", "order_certain"), ("same_logic",),
+                          "first_not_terminal", "task_was_open", "order_certain"), ("same_logic",),
     ),
     Rule(
         "channel-closed-then-agent",
