@@ -103,7 +103,9 @@ def _segmentation(
         return _pelt(costs, (2 if penalty == "sic" else 3) * log_size, min_segment)
     spread = noise if family == "poisson" else 1.0
     first = _pelt(costs, 3 * log_size * spread, min_segment)
-    _, vif = _within(read, exposure, first, family, noise)
+    phi, vif = _within(read, exposure, first, family, noise)
+    # Successive differences do not see what neighbours share; the segments do, and rarely more than that.
+    spread = max(spread, phi) if family == "poisson" else spread
     return _pelt(costs, 3 * log_size * spread * vif, min_segment)
 
 

@@ -180,6 +180,10 @@ def _span(
     until: dt.datetime | None,
 ) -> tuple[dt.datetime, dt.datetime] | None:
     """From the start of the first local day (or *since*) to the newest instant (or *until*)."""
+    for name, instant in (("since", since), ("until", until)):
+        if instant is not None and instant.tzinfo is None:
+            msg = f"{name} {instant.isoformat()} has no time zone. Give an instant with one."
+            raise UsageError(msg)
     first = [frame["date"].min() for frame in (exposure, events) if frame.height]
     newest = [
         frame.select(pl.col(column).max()).collect().item()

@@ -120,23 +120,36 @@ def by_unit(counts: pl.DataFrame, unit: str, *, estimand: Estimand = "dup_share"
 def funnel(counts: pl.DataFrame, unit: str, *, estimand: Estimand = "dup_share") -> pl.DataFrame:
     """Units against the limits that the common rate would keep them in: `by_unit` and lower_95 to upper_998.
 
-    Limits widen with the common over-dispersion; `is_outlier` is beyond 99.8 %.
+    Limits widen with the over-dispersion of the days, or of the units around the common rate if that is more (without
+    the outermost tenth on both sides, Spiegelhalter 2005); `is_outlier` is beyond 99.8 %.
     """
     from scipy import special
 
     common = overall(collapse(counts), estimand=estimand)
     units = by_unit(counts, unit, estimand=estimand)
-    size = units["exposure"].to_numpy() / (common.phi * common.vif)
+    binomial = common.estimand == "dup_share"
+    variance = common.rate * (1 - common.rate if binomial else 1.0)
+    size = units["exposure"].to_numpy() / max(common.phi * common.vif, _between(units, common.rate, variance))
     columns = {}
     for name, level in (("95", 0.95), ("998", 0.998)):
         z = float(special.ndtri((1 + level) / 2))
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = common.rate * (1 - common.rate if common.estimand == "dup_share" else 1) / size
-        columns[f"lower_{name}"] = np.maximum(common.rate - z * np.sqrt(variance), 0.0)
-        columns[f"upper_{name}"] = common.rate + z * np.sqrt(variance)
+            reach = z * np.sqrt(variance / size)
+        columns[f"lower_{name}"] = np.maximum(common.rate - reach, 0.0)
+        columns[f"upper_{name}"] = common.rate + reach
     framed = units.with_columns(**{name: pl.Series(values, nan_to_null=True) for name, values in columns.items()})
     outside = (pl.col("rate") > pl.col("upper_998")) | (pl.col("rate") < pl.col("lower_998"))
     return framed.with_columns(is_outlier=outside.fill_null(value=False))
+
+
+def _between(units: pl.DataFrame, rate: float, variance: float) -> float:
+    """Over-dispersion of the units around the common rate, the outermost tenth on both sides drawn in."""
+    known = units.filter(pl.col("exposure") > 0)
+    if known.height < 3 or not variance > 0:
+        return 1.0
+    z = (known["rate"].to_numpy() - rate) * np.sqrt(known["exposure"].to_numpy() / variance)
+    drawn_in = np.clip(z, np.quantile(z, 0.1, method="higher"), np.quantile(z, 0.9, method="lower"))
+    return max(1.0, float(np.square(drawn_in).mean()))
 
 
 def process_bounds(
@@ -196,8 +209,9 @@ def _scaled(series: Series, longer: Series, *, binomial: bool) -> Dispersion:
 
 def _incidents(series: Series, estimand: Estimand) -> Booleans:
     """Days far above the rest: four of the typical day's deviations (from the median, which they do not move)."""
-    total = series.exposure.sum()
-    rate = series.events.sum() / total if total > 0 else 0.0
+    if not series.events.sum() > 0:
+        return np.zeros(len(series), dtype=np.bool_)
+    rate = series.events.sum() / series.exposure.sum()
     variance = series.exposure * rate * (1 - rate if estimand == "dup_share" else 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         residual = (series.events - series.exposure * rate) / np.sqrt(variance)
