@@ -50,7 +50,7 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.La
     warned = warned.filter(~is_proxy, pl.col("interaction_sid").is_not_null())
     others = known.filter(pl.col("kind") != SignalKind.WARNING)
     keys = pl.concat([warned.select("interaction_sid"), _requested_again(others)]).unique()
-    rows = _evidence(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
+    rows = evidence_of(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
     rows = pl.concat([rows, warned.select(rows.columns)])
     rows = corrected(named(rows.lazy(), names).collect())
     tried = attempts(rows)
@@ -99,7 +99,7 @@ def _requested_again(signals: pl.LazyFrame) -> pl.DataFrame:
     return pl.concat([by_count, by_time, found])
 
 
-def _evidence(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def evidence_of(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """Every signal of the interactions in *keys*, those included that name only a part of it."""
     rows = signals.join(keys.lazy(), on="interaction_sid", how="semi").collect()
     for _ in range(2):

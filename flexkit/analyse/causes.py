@@ -32,7 +32,12 @@ CAUSES: dict[str, pl.DataType | type[pl.DataType]] = {
     "first_closed_at": INSTANT,
     "evidence_kind": pl.String,
     "alert_sids": SIDS,
+    "first_evidence_sid": pl.String,
+    "second_evidence_sid": pl.String,
 }
+"""Columns of the ``causes`` table. ``occurred_at`` is the second completion's time, ``first_closed_at`` the first
+close's, both on Twilio's clock where a log's own is known to be off; ``first_evidence_sid`` and
+``second_evidence_sid`` name the signals of the two, where they were seen."""
 
 _RANK = {Status.CONFIRMED: 0, Status.SUPPORTED: 1}
 
@@ -128,6 +133,8 @@ def _judged(known: pl.DataFrame, windows: pl.DataFrame | None) -> pl.DataFrame:
         first_closed_at=pl.col("first_us").cast(INSTANT),
         evidence_kind="evidence_kind",
         alert_sids="alert_sids",
+        first_evidence_sid="first_evidence_sid",
+        second_evidence_sid="second_evidence_sid",
     ).cast(CAUSES)  # type: ignore[arg-type]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.analyse import linking
-from flexkit.analyse.affected import _evidence as evidence_of
+from flexkit.analyse.affected import evidence_of
 from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.handlers import named
@@ -36,12 +36,9 @@ TIMELINE: dict[str, pl.DataType | type[pl.DataType]] = {
 close, a duplicate, the warning about one, part of the cascade that one close sets off, or other. time_kind: receipt
 times are the receiver's clock."""
 
-_SHOWN = (
-    SignalKind.CHANNEL_ACTIVE,
-    SignalKind.TASK_CREATED,
-    SignalKind.PARTICIPANT_JOINED,
-    SignalKind.PARTICIPANT_LEFT,
-)
+_CASCADE = (SignalKind.PARTICIPANT_LEFT.value,)
+_BLUR_US = 1_000_000
+"""What one close sets off may carry a time this much before it: clocks differ."""
 
 
 def timeline(
@@ -74,48 +71,43 @@ def timeline(
 
 
 def _with_roles(lines: pl.DataFrame, causes: pl.DataFrame | None) -> pl.DataFrame:
+    """*lines* with the part that each signal plays in *causes*, the rows of its interaction."""
     is_warning = pl.col("kind") == SignalKind.WARNING
     if causes is None or causes.is_empty():
         return lines.with_columns(role=pl.when(is_warning).then(pl.lit(WARNED)).otherwise("role"))
-    firsts = causes["first_closed_at"].drop_nulls().unique()
-    seconds = causes["occurred_at"].drop_nulls().unique()
-    shown = causes["evidence_sids"].explode().drop_nulls().unique()
+    firsts, seconds = _named(causes, "first_evidence_sid"), _named(causes, "second_evidence_sid")
+    unseen = causes.filter(pl.col("second_evidence_sid").is_null())["alert_sids"].explode().drop_nulls()
     is_attempt = pl.col("kind").is_in(list(OPERATIONS))
-    proves = pl.col("evidence_sid").is_in(shown.implode())
-    ends = pl.col("is_terminal").fill_null(value=False) & ~pl.col("kind").is_in([str(kind) for kind in _SHOWN])
-    first_us = firsts.min()
-    lines = lines.with_columns(
-        role=pl.when(is_warning)
-        .then(pl.lit(WARNED))
-        .when(pl.col("occurred_at").is_in(seconds.implode()) & (proves | is_attempt))
-        .then(pl.lit(AGAIN))
-        .when(pl.col("occurred_at").is_in(firsts.implode()) & (proves | is_attempt | ends))
-        .then(pl.lit(FIRST))
-        .when(ends & ~is_attempt & (pl.col("occurred_at") >= pl.lit(first_us)))
-        .then(pl.lit(SAME))
-        .otherwise("role")
-    )
-    # Of several signals at the instant of the first close one is it: the attempt, else the first of them.
-    best = lines.with_row_index("row").filter(pl.col("role") == FIRST).sort(~is_attempt, "row")["row"].head(1)
-    row = pl.int_range(pl.len())
-    lines = lines.with_columns(
-        role=pl.when((pl.col("role") == FIRST) & ~row.is_in(best.cast(pl.Int64).implode()))
-        .then(pl.lit(SAME))
-        .otherwise("role")
-    )
-    # A duplicate that only its warning shows.
-    unseen = [at for at in seconds if lines.filter(role=AGAIN, occurred_at=at).is_empty()]
+    ends = pl.col("is_terminal").fill_null(value=False) | pl.col("kind").is_in(_CASCADE)
+    first_us = causes["first_closed_at"].dt.timestamp("us").min()
+    after = pl.col("occurred_us") >= (pl.lit(first_us) - _BLUR_US) if first_us is not None else pl.lit(value=False)
+    proves = pl.col("evidence_sid")
     return lines.with_columns(
-        role=pl.when(is_warning & pl.col("occurred_at").is_in(unseen)).then(pl.lit(AGAIN)).otherwise("role")
+        # A duplicate that only its warnings show stands where they stand.
+        role=pl.when(is_warning & proves.is_in(unseen.implode()))
+        .then(pl.lit(AGAIN))
+        .when(is_warning)
+        .then(pl.lit(WARNED))
+        .when(proves.is_in(seconds))
+        .then(pl.lit(AGAIN))
+        .when(proves.is_in(firsts))
+        .then(pl.lit(FIRST))
+        .when(ends & ~is_attempt & after)
+        .then(pl.lit(SAME))
+        .otherwise("role")
     )
+
+
+def _named(causes: pl.DataFrame, column: str) -> list[str]:
+    return causes[column].drop_nulls().unique().to_list() if column in causes.columns else []
 
 
 def _zero(lines: pl.DataFrame, causes: pl.DataFrame | None) -> int | None:
     """The instant from which seconds count, in microseconds."""
+    first = lines.filter(pl.col("role") == FIRST)["occurred_us"].to_list()
     held = [] if causes is None else causes["first_closed_at"].dt.timestamp("us").drop_nulls().to_list()
-    candidates = held or lines.filter(pl.col("kind") == SignalKind.CHANNEL_CLOSED)["occurred_us"].to_list()
-    candidates = candidates or lines["occurred_us"].to_list()
-    return min(candidates, default=None)
+    closed = lines.filter(pl.col("kind") == SignalKind.CHANNEL_CLOSED)["occurred_us"].to_list()
+    return min(first or held or closed or lines["occurred_us"].to_list(), default=None)
 
 
 def uncovered(coverage: pl.DataFrame | pl.LazyFrame, lines: pl.DataFrame) -> pl.DataFrame:
