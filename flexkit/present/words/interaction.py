@@ -25,9 +25,15 @@ _SURE = {
 }
 
 
-def interaction(sid: str, causes: pl.DataFrame, lines: pl.DataFrame) -> Answer:
-    """What happened to one interaction and why; *causes* are its rows, *lines* its timeline."""
+def interaction(sid: str, causes: pl.DataFrame, lines: pl.DataFrame, *, newest: dt.datetime | None = None) -> Answer:
+    """What happened to one interaction and why; *causes* are its rows, *lines* its timeline.
+
+    Without a *sid* there is none to show: for lack of duplicates, or where *newest* is None for lack of evidence.
+    """
     metrics: dict[str, float | int | None] = {"duplicates": causes.height, "signals": lines.height}
+    if not sid and newest is None:
+        said = "Cannot tell: nothing is held."
+        return Answer(Verdict.UNDECIDED, said, "Fetch or import evidence first.", metrics=metrics)
     if not sid:
         said = "No interaction was completed twice in this window, so there is none to show."
         return Answer(Verdict.OK, said, "Name one with the parameter interaction_sid.", metrics=metrics)

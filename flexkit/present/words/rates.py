@@ -69,6 +69,9 @@ _GET_SOME = "Fetch or import evidence first: 'flexkit fetch', or 'flexkit import
 
 def _counted(found: Rate, where: str, metrics: dict[str, float | int | None]) -> Answer:
     """The answer where only alerts are held: counts, never a rate."""
+    if not found.events:
+        said = f"Cannot tell: nothing is held for {where}."
+        return Answer(Verdict.UNDECIDED, said, _GET_SOME, metrics={**metrics, "dup_share": None})
     said = (
         f"Cannot tell how often: {count(found.events, 'warning')} in {where}, but no completed interactions are held "
         "to compare them with."
@@ -94,11 +97,11 @@ def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Sa
             "At least 14 days with duplicates are needed to tell a change from chance.",
         )
     moves = [_move(move) for move in found.moves]
-    title = {
-        "stable": f"Stable at {percent(found.level)}",
-        "signals": f"No lasting change from {percent(found.level)}, but {_noted(found)}",
-        "moved": _last_move(found),
-    }[found.state]
+    title = f"Stable at {percent(found.level)}"
+    if found.moves:
+        title = _last_move(found)
+    elif found.state == "signals":
+        title = f"No lasting change from {percent(found.level)}, but {_noted(found)}"
     notes = [f"{long_day(on)} was {_SIGNALS.get(rule, rule)}" for on, rule in found.signals[-3:]]
     caption = " ".join(
         text
