@@ -33,7 +33,6 @@ _COMPLETING = SECOND
 # TaskRouter and alerts share Twilio's clock; an alert is only cut to the second.
 _SAME_CLOCK = 1_500_000
 _FARTHEST_CLOCK = 15 * SECOND
-_DAY = 86_400 * SECOND
 _STRETCH = ["interaction", "part"]
 
 
@@ -41,9 +40,9 @@ _STRETCH = ["interaction", "part"]
 class Story:
     """Aligned attempts, ordered by interaction, stretch and time.
 
-    rows: row, interaction, part, at, at_early, handler, kind, intent, trigger_kind, key, source, skew,
+    rows: row, interaction, part, at, is_timed, handler, kind, intent, trigger_kind, key, source, skew,
     channel_type, is_warned, is_guarded, is_echoed, born (``seen``, ``sign``, ``phantom``, ``synthetic``),
-    warning_id. At `at_early` instead of `at` a closer of unknown time would have closed at the earliest.
+    warning_id. A closer that is not timed closed at some time before `at`.
     warnings and task_ends are as in the evidence.
     """
 
@@ -74,7 +73,7 @@ def align(evidence: Evidence) -> Story:
         key=_token(),
     )
     rows = _with_closers(rows, closed)
-    columns = [*_STRETCH, "at", "at_early", "handler", "kind", "intent", "trigger_kind", "key", "source", "skew"]
+    columns = [*_STRETCH, "at", "is_timed", "handler", "kind", "intent", "trigger_kind", "key", "source", "skew"]
     columns += ["channel_type", "is_warned", "is_guarded", "is_echoed", "born", "warning_id"]
     rows = rows.select(columns).sort(*_STRETCH, "at", "is_warned", maintain_order=True).with_row_index("row")
     return Story(rows, evidence.warnings, evidence.task_ends)
@@ -109,14 +108,17 @@ def _behind(warnings: pl.DataFrame, signs: pl.DataFrame) -> pl.DataFrame:
         .with_columns(apart=(pl.col("at") - pl.col("at_sign")).abs())
         .filter(pl.col("apart") <= _SAME_CLOCK)
         .sort("apart", "warning_id", "sign_id")
-        .select("warning_id", "sign_id", "handler", "at_sign")
+        .select("warning_id", "sign_id", "handler", "at", "at_sign")
     )
     agents = one_to_one(near, "warning_id", "sign_id")
     known = pl.col("sign_id").is_not_null()
-    return warnings.join(agents, on="warning_id", how="left", maintain_order="left").select(
+    # The two clocks are one, but a task is completed a little before or after its warning is written.
+    lag = agents.select((pl.col("at_sign") - pl.col("at")).median()).item()
+    usual = lag if agents.height >= PAIRS_TO_CALIBRATE else 0
+    return warnings.join(agents.drop("at"), on="warning_id", how="left", maintain_order="left").select(
         "interaction",
         "warning_id",
-        at=pl.coalesce("at_sign", "at"),
+        at=pl.coalesce(pl.col("at_sign") - round(usual), "at"),
         skew=pl.lit(CALIBRATED, pl.Int32),
         born=pl.when(known).then(pl.lit("sign")).otherwise(pl.lit("synthetic")),
         handler=pl.when(known).then(pl.coalesce("handler", pl.lit(AGENT))),
@@ -163,7 +165,7 @@ def _with_closers(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(stays.fill_null(value=False)).with_columns(
         at=pl.when(moves.fill_null(value=False)).then("closer_at").otherwise("at")
     )
-    rows = _without_known_skips(rows.with_columns(at_early=pl.col("at")))
+    rows = _without_known_skips(rows.with_columns(is_timed=pl.lit(value=True)))
     return pl.concat((rows, _phantoms(stretches)), how="diagonal_relaxed")
 
 
@@ -267,13 +269,14 @@ def _phantoms(stretches: pl.DataFrame) -> pl.DataFrame:
     """The first closers that nobody recorded: unknown, unless a timer or an agent shows."""
     missing = stretches.filter(pl.col("verdict") == "phantom")
     known = pl.col("closed_by").is_not_null()
-    timed = pl.col("closed_at").is_not_null() & (pl.col("closed_at") <= pl.col("warned_at") + _TOLERANCE)
+    # A sign that came after the warning was late itself: it says that the close was before, not when.
+    timed = pl.col("closed_at") < pl.col("warned_at")
     name = pl.when(pl.col("closed_by") == "timer").then(pl.lit(TIMER)).when(known).then(pl.lit(AGENT))
     return missing.select(
         *_STRETCH,
         "channel_type",
         at="closer_at",
-        at_early=pl.when(timed).then("closer_at").otherwise(pl.col("closer_at") - _DAY),
+        is_timed=timed.fill_null(value=False),
         skew=pl.lit(UNCALIBRATED, pl.Int32),
         born=pl.when(known).then(pl.lit("sign")).otherwise(pl.lit("phantom")),
         handler=name,

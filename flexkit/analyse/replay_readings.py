@@ -13,7 +13,7 @@ import polars as pl
 
 from flexkit.analyse.attempts import TERMINAL_TASK_KINDS
 from flexkit.analyse.replay_evidence import OTHER_TRIGGER
-from flexkit.analyse.replay_match import SECOND
+from flexkit.analyse.replay_match import SECOND, UNCALIBRATED
 from flexkit.analyse.replay_pass import KINDS, Attempts
 from flexkit.terms import FixKind, Intent, SignalKind
 
@@ -27,7 +27,7 @@ ENOUGH = 10
 """So many attempts of one handler, all alike, settle what its other attempts are."""
 
 _ALIKE = 0.98
-_REACTS = 0.8
+_REACTS = 0.6
 _CHANNEL_CLOSERS = (SignalKind.CLOSE_CHANNEL_REQUESTED, SignalKind.STUDIO_STEP)
 _LATEST_REACTION = 30 * 60 * SECOND
 
@@ -59,8 +59,14 @@ class Readings:
         return replace(self, few=self.few.narrowed(touched), many=self.many.narrowed(touched))
 
 
-def read(story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = None) -> Readings:
-    """Both readings of *story*; the owner is the handler that serves most terminal events, unless named."""
+def read(
+    story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = None, delta_us: int = 0
+) -> Readings:
+    """Both readings of *story*; the owner is the handler that serves most terminal events, unless named.
+
+    A closer of unknown time closed just before the warning, or so long before that a status read
+    *delta_us* old would have seen it.
+    """
     rows = _with_removal(_with_terminal(story.rows, story.task_ends))
     owner = owner or busiest(rows)
     rows = rows.with_columns(
@@ -71,6 +77,8 @@ def read(story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = No
     stray = pl.when(pl.col("handler") == owner).then(pl.lit(value=False)).otherwise(stray) if owner else stray
     rows = rows.with_columns(stray=stray)
     rows = rows.with_columns(shared=_shared(rows))
+    ago = pl.when("is_timed").then(0).otherwise(2 * delta_us + UNCALIBRATED)
+    rows = rows.with_columns(at_early=pl.col("at") - ago)
     few, many = (_attempts(rows, reach, many=much) for much in (False, True))
     return Readings(rows, few, many, owner, story.task_ends)
 
@@ -98,40 +106,35 @@ def _with_removal(rows: pl.DataFrame) -> pl.DataFrame:
 def _with_terminal(rows: pl.DataFrame, task_ends: pl.DataFrame) -> pl.DataFrame:
     """``terminal``: set off by a terminal task event; null where the trigger is unknown.
 
-    A Studio execution or a job names no event. If a handler's attempts come, nearly all, after the end
-    of a task and before anything else closed the interaction, that is what it reacts to.
+    A Studio execution or a job names no event. If most of a handler's requests to close come after the
+    end of a task and before anything else happened, that is what it reacts to. Completing a task ends
+    it: that is no reaction to its end.
     """
-    # Completing a task ends it; it is no reaction to its end.
-    completes = pl.col("trigger_kind").is_null() & (pl.col("kind") == SignalKind.COMPLETE_REQUESTED)
-    known = pl.when(completes).then(pl.lit(OTHER_TRIGGER)).otherwise("trigger_kind")
-    terminal = pl.when(known.is_in(list(TERMINAL_TASK_KINDS))).then(pl.lit(value=True)).when(
-        known.is_not_null()
-    ).then(pl.lit(value=False))
+    completes = pl.col("kind") == SignalKind.COMPLETE_REQUESTED
+    known = pl.when(pl.col("trigger_kind").is_null() & completes).then(pl.lit(OTHER_TRIGGER)).otherwise("trigger_kind")
+    names_end = known.is_in(list(TERMINAL_TASK_KINDS))
+    if task_ends.is_empty():
+        # Without TaskRouter's events nobody can tell that a request was no reaction to one.
+        names_end = pl.when(completes | pl.col("born").is_in(["sign"])).then(pl.lit(value=False))
+    is_request = (pl.col("born") == "seen") & ~completes & ~names_end.fill_null(value=False)
     first_at = pl.col("at").min().over("interaction")
     ended = (pl.col("ended_at") <= first_at) & (pl.col("at") - pl.col("ended_at") <= _LATEST_REACTION)
     rows = rows.join(
         task_ends.select("interaction", ended_at="at"), on="interaction", how="left", maintain_order="left"
-    ).with_columns(terminal=terminal, ended=ended.fill_null(value=False) & (pl.col("born") == "seen"))
-    unnamed = ~pl.col("terminal").fill_null(value=False) & (pl.col("born") == "seen")
-    reacts = (
-        rows.filter(pl.col("handler").is_not_null() & (pl.col("born") == "seen"))
+    ).with_columns(terminal=names_end, is_request=is_request.fill_null(value=False), ended=ended.fill_null(value=False))
+    habits = (
+        rows.filter(pl.col("is_request") & pl.col("handler").is_not_null())
         .group_by("handler")
-        .agg(
-            share=pl.col("ended").filter(known.is_null() | (known == OTHER_TRIGGER)).mean(),
-            named=(known.is_in(list(TERMINAL_TASK_KINDS))).any(),
-            attempts=pl.len(),
-        )
-        .filter((pl.col("share") >= _REACTS) & (pl.col("attempts") >= ENOUGH // 2))
-        .select("handler", reacts=pl.lit(value=True))
+        .agg(share=pl.col("ended").mean(), requests=pl.len())
+        .filter((pl.col("share") >= _REACTS) & (pl.col("requests") >= ENOUGH // 2))
     )
-    rows = rows.join(reacts, on="handler", how="left", maintain_order="left")
-    after_end = unnamed & pl.col("reacts").fill_null(value=False) & pl.col("ended")
-    rows = rows.with_columns(
-        terminal=pl.when(after_end).then(pl.lit(value=True))
-        .when(pl.col("terminal").is_null() & pl.col("reacts").fill_null(value=False)).then(pl.lit(value=True))
-        .otherwise("terminal")
-    ).drop("ended", "reacts", "ended_at")  # fmt: skip
-    return _settled(rows, "terminal", pl.lit(value=True))
+    habits = habits.select("handler", reacts=pl.lit(value=True))
+    rows = rows.join(habits, on="handler", how="left", maintain_order="left")
+    # What the handler always reacts to may have gone unrecorded here.
+    reacts = pl.col("reacts").fill_null(value=False) & pl.col("is_request")
+    after_end = reacts & (pl.col("ended") | pl.col("ended_at").is_null() | pl.col("terminal").is_null())
+    rows = rows.with_columns(terminal=pl.when(after_end).then(pl.lit(value=True)).otherwise("terminal"))
+    return _settled(rows.drop("ended", "reacts", "ended_at", "is_request"), "terminal", pl.lit(value=True))
 
 
 def _settled(rows: pl.DataFrame, column: str, among: pl.Expr) -> pl.DataFrame:

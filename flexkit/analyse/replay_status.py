@@ -59,7 +59,7 @@ def obstacles(readings: Readings, *, has_warnings: bool) -> dict[FixKind, Reason
     found = {}
     if logged["key"].null_count() == logged.height:
         found[FixKind.IDEMPOTENT_HANDLING] = Reason.NO_TRIGGER_IDENTITY
-    if logged["removal"].null_count() == logged.height:
+    if logged["intent"].null_count() == logged.height and ours["removal"].null_count():
         found[FixKind.CLOSE_PARTICIPANT] = Reason.NO_INTENT
     if logged["terminal"].null_count() == logged.height:
         found[FixKind.SINGLE_TERMINAL_OWNER] = Reason.NO_TRIGGER_KIND

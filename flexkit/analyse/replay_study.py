@@ -132,7 +132,7 @@ def study(
     held: Recorded, terms: Terms, *, window: Window | None = None, channel_types: Sequence[str] = ()
 ) -> Study:
     """Replay *held* under *terms*; the warnings that count are those of *window* and *channel_types*."""
-    readings = read(held.story, reach=terms.reach, owner=terms.owner)
+    readings = read(held.story, reach=terms.reach, owner=terms.owner, delta_us=terms.delta_us)
     assessed = assess(readings, delta_us=terms.delta_us, ttl_us=terms.ttl_us)
     if not assessed.most[:, 0].all() or len(assessed.warnings) != held.story.warnings.height:
         # By construction this cannot be; if it is, no number that follows would mean anything.

@@ -14,8 +14,9 @@ from flexkit.analyse.replay_tally import Z90, adopted, effect, in_sequence, shap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from flexkit.analyse.replay_pass import Floats
     from flexkit.analyse.replay_study import Study
-    from flexkit.analyse.replay_tally import Estimate, Floats, SideEffects, Tally
+    from flexkit.analyse.replay_tally import Estimate, SideEffects, Tally
     from flexkit.terms import FixKind
 
 ASSUMPTIONS: dict[str, str] = {
@@ -117,7 +118,7 @@ def table(
             | {"status": status.value, "reasons": reasons, "effect": effect(subset)}
             | _numbers(counts, subset, status, reasons)
             | _side(effects, subset)
-            | (alone[subset] if len(kinds) == 1 else {})
+            | (alone[subset] if len(kinds) == 1 and counts.warnings else {})
         )
     return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -139,7 +140,14 @@ def _named(study: Study, kinds: Sequence[FixKind], scope: str) -> dict[str, obje
 
 def _numbers(counts: Tally, subset: int, status: ReplayStatus, reasons: Sequence[str]) -> dict[str, object]:
     """Counts, shares and rates of one subset; no point where there is none, no interval but the bounds where blind."""
-    total, groups = max(counts.warnings, 1), max(counts.interactions, 1)
+    held = {
+        "warnings_window": counts.warnings,
+        "interactions_window": counts.interactions,
+        "window_days": counts.days,
+    }
+    if counts.warnings == 0:
+        return held
+    total, groups = counts.warnings, counts.interactions
     scale = 30 / max(counts.days, 1 / 24)
     is_blind = status == ReplayStatus.NOT_IDENTIFIABLE or Reason.SOURCE_NOT_COVERED in reasons
     value, low, high = _told(counts.prevented, subset, is_blind=is_blind)
@@ -147,10 +155,7 @@ def _numbers(counts: Tally, subset: int, status: ReplayStatus, reasons: Sequence
     ahead = (low * scale, high * scale) if is_blind else (counts.ahead_low[subset], counts.ahead_high[subset])
     point = value if status == ReplayStatus.POINT else None
     free = freed if status == ReplayStatus.POINT else None
-    return {
-        "warnings_window": counts.warnings,
-        "interactions_window": counts.interactions,
-        "window_days": counts.days,
+    return held | {
         "replayable_share": counts.replayable_share,
         "prevented": point,
         "prevented_lo": low,

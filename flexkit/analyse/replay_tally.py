@@ -12,22 +12,23 @@ import polars as pl
 from flexkit.analyse.replay_pass import KINDS, NEVER, PARTICIPANT, SUBSETS, members
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from flexkit.analyse.replay_impute import Assessment, Bools
+    from flexkit.analyse.replay_impute import Assessment
+    from flexkit.analyse.replay_pass import Bools, Floats
     from flexkit.analyse.replay_readings import Readings
     from flexkit.terms import FixKind
 
-    Floats = NDArray[np.float64]
-
 DAY_US = 86_400_000_000
 HORIZON = 30
+WEEK = 7
+LEAST_WEEKS = 4
 MISREAD = 0.01
 """Share of outcomes that is taken to be read wrongly even from a log that looks whole (measured: less)."""
 
-_MISREAD_WITH_LOSS = 0.25
+_MISREAD_WITH_LOSS = 0.35
 Z90 = 1.645
 """Normal quantile of a two-sided interval of 90 %."""
 
@@ -122,36 +123,50 @@ def tally(
     ahead = _ahead(by_day, replicates, rng)
     return Tally(
         total, groups, (end_us - start_us) / DAY_US, 1 - unread,
-        _estimate(by_warning, noisy[0], *(side.sum(axis=0) for side in bounds), total),
-        _estimate(by_interaction, noisy[1], *(side.sum(axis=0) for side in by_group), groups),
+        _estimate(by_warning, noisy[0], bounds, total=total, noise=noise),
+        _estimate(by_interaction, noisy[1], by_group, total=groups, noise=noise),
         noisy[0], *ahead,
     )  # fmt: skip
 
 
-def _estimate(draws: Floats, noisy: Floats, least: Floats, most: Floats, total: int) -> Estimate:
+def _estimate(draws: Floats, noisy: Floats, bounds: Sequence[Floats], *, total: int, noise: float) -> Estimate:
     value = draws.mean(axis=0)
     spread = noisy.std(axis=0, ddof=1) if len(noisy) > 1 else np.zeros(SUBSETS)
+    # Where nearly all or nearly none are prevented, one more or less is still possible.
+    spread = np.hypot(spread, noise)
     half = Z90 * spread * math.sqrt(1 + 1 / max(len(draws), 1))
     # Without any fix nothing is prevented, and that is certain.
     half[0] = 0.0
     low, high = np.clip(value - half, 0, total), np.clip(value + half, 0, total)
+    least, most = (side.sum(axis=0) for side in bounds)
     return Estimate(value, low, high, np.minimum(least, low), np.maximum(most, high))
 
 
 def _ahead(by_day: Floats, replicates: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Prevented warnings in 30 days to come: blocks of days drawn for the past, and again for the future."""
+    """Prevented warnings in 30 days to come: weeks drawn anew for the past, and again for the future."""
     draws, days, _ = by_day.shape
     if days < 2:
         return np.full(SUBSETS, np.nan), np.full(SUBSETS, np.nan)
-    # Days that follow each other are alike, so they are drawn in blocks.
-    block = max(1, round(days ** (1 / 3)))
+    # Days that follow each other are alike, and weekdays differ: whole weeks, where there are enough.
+    block = WEEK if days >= LEAST_WEEKS * WEEK else 1
     totals = np.zeros((replicates, SUBSETS))
     for number in range(replicates):
         past = _blocks(days, days, block, rng)
         future = past[_blocks(days, HORIZON, block, rng)]
         totals[number] = by_day[number % draws][future].sum(axis=0)
-    low, high = np.quantile(totals, [0.05, 0.95], axis=0)
-    return low, high
+    low, middle, high = np.quantile(totals, [0.05, 0.5, 0.95], axis=0)
+    # A few blocks understate how much they vary: Student's t instead of the normal, and k / (k - 1).
+    blocks = max(days / block, 2.0)
+    stretch = _student(blocks - 1) * math.sqrt(blocks / (blocks - 1))
+    return np.maximum(middle - (middle - low) * stretch, 0.0), middle + (high - middle) * stretch
+
+
+def _student(df: float) -> float:
+    """Student's quantile over the normal one, for a two-sided 90 % (first two terms of Fisher's expansion)."""
+    z = Z90
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    return (z + first / df + second / df**2) / z
 
 
 def _blocks(days: int, wanted: int, block: int, rng: np.random.Generator) -> NDArray[np.int64]:
