@@ -1,0 +1,268 @@
+"""One question, answered by several engines over the same files; each function is run in a fresh process.
+
+The question: **per UTC day of the first completion and channel type, how many interactions were completed,
+how many of them may have been completed twice, and the sum of the gaps in between.**
+
+Among the signals of an interaction that were neither rejected nor skipped:
+
+- *closing*: the earliest of ``channel_closed``, ``conversation_closed``, ``close_channel_requested`` and
+  ``close_conversation_requested``;
+- *task*: the latest of ``task_completed``, ``task_canceled``, ``task_deleted``, ``task.system-deleted`` and
+  ``complete_requested``; it does not count where a ``channel_inactive`` or ``close_participant_requested``
+  is less than 60 s before it, or after it;
+- *warned*: the earliest ``warning``; *last*: the latest ``close_channel_requested`` or ``complete_requested``;
+- *first* is closing, else task, else warned; interactions without it are not completed;
+- *affected*: warned, or two requests, or a ``close_channel_requested`` over 10 s after ``channel_closed``;
+- *gap*: from first to warned, else to last, at least 0, in microseconds.
+
+Signals that name no interaction are left out. Every answer is a list of (days since 1970, channel type,
+completed, affected, sum of gaps), sorted; they must be equal to the last row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flexkit.analyse import heavy_pass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+Answer = list[tuple[object, ...]]
+
+
+def files(path: Path) -> list[str]:
+    """The Parquet files of the signals of the store at *path*."""
+    from deltalake import DeltaTable
+
+    return DeltaTable(str(path / "tables" / "signals")).file_uris()
+
+
+def _signals(path: Path) -> pl.LazyFrame:
+    from flexkit.tables.store import Store
+
+    return Store(path).table("signals")
+
+
+def flexkit(path: Path) -> Answer:
+    """flexkit's pass from the store, streaming."""
+    return list(heavy_pass.answer(_signals(path)).collect(engine="streaming").rows())
+
+
+def native_polars(path: Path) -> Answer:
+    """The same plan, written in Polars itself: what Narwhals adds."""
+    return list(native_plan(_signals(path)).collect(engine="streaming").rows())
+
+
+def scan(path: Path) -> Answer:
+    """Only the needed columns, read and thrown away."""
+    _signals(path).select(*heavy_pass.NEEDED).collect(engine="streaming")
+    return []
+
+
+def duckdb_keys(path: Path) -> Answer:
+    """DuckDB's SQL on the same integer keys."""
+    return _duckdb(path, key="ikey", us="occurred_us")
+
+
+def duckdb_strings(path: Path) -> Answer:
+    """DuckDB's SQL on the identifiers as text and the instants as instants."""
+    return _duckdb(path, key="interaction_sid", us="epoch_us(occurred_at)")
+
+
+def duckdb_portable(path: Path) -> Answer:
+    """flexkit's pass, run by DuckDB through Narwhals."""
+    import duckdb
+
+    connection = duckdb.connect()
+    return [tuple(row) for row in heavy_pass.answer(connection.sql(f"select * from {_source(path)}")).fetchall()]
+
+
+def pandas(path: Path) -> Answer:
+    """The same question in pandas, on the keys."""
+    import pandas as pd
+
+    needed = list(heavy_pass.NEEDED)
+    kinds = sorted({*heavy_pass.SHOWN, *heavy_pass.CLOSES, *heavy_pass.TASK_ENDS, *heavy_pass.PARKS, "warning"})
+    rows = pd.concat(pd.read_parquet(file, columns=needed) for file in files(path))
+    rows = rows[rows["kind"].isin(kinds) & ~rows["outcome"].isin(["rejected", "skipped"]) & rows["ikey"].notna()]
+    rows["ikey"] = rows["ikey"].astype("int64")
+    moments = {
+        "closing": ("min", (*heavy_pass.SHOWN, *heavy_pass.CLOSES)),
+        "closed": ("min", ("channel_closed",)),
+        "warned": ("min", ("warning",)),
+        "task": ("max", heavy_pass.TASK_ENDS),
+        "park": ("max", heavy_pass.PARKS),
+        "late": ("max", ("close_channel_requested",)),
+        "last": ("max", heavy_pass.REPEATABLE),
+        "requests": ("count", heavy_pass.REPEATABLE),
+    }
+    per = rows.groupby("ikey")["channel_type"].first().to_frame()
+    for name, (how, wanted) in moments.items():
+        chosen = rows[rows["kind"].isin(wanted)].groupby("ikey")["occurred_us"].agg(how)
+        per[name] = chosen.astype("Int64")
+    parked = (per["task"] <= per["park"] + heavy_pass.PARK_US).fillna(value=False)
+    per["first"] = per["closing"].fillna(per["task"].mask(parked)).fillna(per["warned"])
+    late = (per["late"] > per["closed"] + heavy_pass.SKEW_US).fillna(value=False)
+    affected = per["warned"].notna() | (per["requests"].fillna(0) > 1) | late
+    per["affected"] = affected.astype("int64")
+    per["gap"] = (per["warned"].fillna(per["last"]) - per["first"]).clip(lower=0).where(affected).fillna(0)
+    per = per[per["first"].notna()]
+    per["day"] = per["first"] // heavy_pass.DAY_US
+    found = per.groupby(["day", "channel_type"]).agg(
+        completed=("affected", "size"), affected=("affected", "sum"), gap=("gap", "sum")
+    )
+    return [
+        (int(day), kind, int(row[0]), int(row[1]), int(row[2]))
+        for (day, kind), row in zip(found.index, found.itertuples(index=False), strict=True)
+    ]
+
+
+def spark(path: Path) -> Answer:
+    """flexkit's pass, run by Spark on this machine."""
+    from flexkit.tables import spark as on_spark
+
+    session = _session()
+    return [tuple(row) for row in heavy_pass.answer(on_spark.frame(session, files(path))).collect()]
+
+
+def spark_sql(path: Path) -> Answer:
+    """Spark's own SQL on the same keys."""
+    session = _session()
+    session.read.parquet(*files(path)).createOrReplaceTempView("signals")
+    return [tuple(row) for row in session.sql(question("signals", key="ikey", us="occurred_us")).collect()]
+
+
+def _session():  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyspark is optional
+    from pyspark.sql import SparkSession
+
+    return (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "8")
+        .config("spark.driver.memory", "3g")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate()
+    )
+
+
+def _source(path: Path) -> str:
+    return "read_parquet([" + ", ".join(f"'{file}'" for file in files(path)) + "])"
+
+
+def _duckdb(path: Path, *, key: str, us: str) -> Answer:
+    import duckdb
+
+    connection = duckdb.connect()
+    return [tuple(row) for row in connection.execute(question(_source(path), key=key, us=us)).fetchall()]
+
+
+def question(source: str, *, key: str, us: str) -> str:
+    """The question in SQL, for DuckDB and Spark alike."""
+
+    def these(*kinds: str) -> str:
+        return "kind in (" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
+
+    closing = these(*heavy_pass.SHOWN, *heavy_pass.CLOSES)
+    task, park, request = these(*heavy_pass.TASK_ENDS), these(*heavy_pass.PARKS), these(*heavy_pass.REPEATABLE)
+    return f"""
+    with ends as (
+        select {key} as k, channel_type, {us} as us, kind from {source}
+        where ({closing} or {task} or {park} or {request} or kind = 'warning') and {key} is not null
+          and coalesce(outcome, 'unknown') not in ('rejected', 'skipped')
+    ), per as (
+        select k, max(channel_type) as channel_type,
+            min(us) filter (where {closing}) as closing, min(us) filter (where kind = 'channel_closed') as closed,
+            min(us) filter (where kind = 'warning') as warned, max(us) filter (where {task}) as task,
+            max(us) filter (where {park}) as park, max(us) filter (where {request}) as last_at,
+            max(us) filter (where kind = 'close_channel_requested') as late,
+            count(*) filter (where {request}) as requests
+        from ends group by k
+    ), judged as (
+        select channel_type, warned, last_at,
+            coalesce(closing, case when coalesce(task <= park + {heavy_pass.PARK_US}, false) then null else task end,
+                warned) as first_at,
+            warned is not null or requests > 1 or coalesce(late > closed + {heavy_pass.SKEW_US}, false) as affected
+        from per
+    )
+    select cast(floor(first_at / {heavy_pass.DAY_US}) as bigint) as day, channel_type, count(*) as completed_count,
+        cast(sum(case when affected then 1 else 0 end) as bigint) as affected_count,
+        cast(coalesce(sum(case when affected then greatest(0, coalesce(warned, last_at) - first_at) end), 0)
+            as bigint) as gap_us
+    from judged where first_at is not null group by 1, 2 order by 1, 2 nulls first
+    """  # noqa: S608 - the text is made from constants and our own paths
+
+
+def native_plan(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """`heavy_pass.answer` in Polars' own words."""
+    import polars as pl
+
+    kind, us = pl.col("kind"), pl.col("occurred_us")
+    closing = kind.is_in((*heavy_pass.SHOWN, *heavy_pass.CLOSES))
+    request = kind.is_in(heavy_pass.REPEATABLE)
+    is_task, is_park = kind.is_in(heavy_pass.TASK_ENDS), kind.is_in(heavy_pass.PARKS)
+    warning = kind == "warning"
+    went = pl.col("outcome").is_null() | ~pl.col("outcome").is_in(["rejected", "skipped"])
+    per = (
+        signals.filter(closing | is_task | is_park | request | warning, went, pl.col("ikey").is_not_null())
+        .select(
+            "ikey",
+            "channel_type",
+            closing=pl.when(closing).then(us),
+            closed=pl.when(kind == "channel_closed").then(us),
+            warned=pl.when(warning).then(us),
+            task=pl.when(is_task).then(us),
+            park=pl.when(is_park).then(us),
+            late=pl.when(kind == "close_channel_requested").then(us),
+            last=pl.when(request).then(us),
+        )
+        .group_by("ikey")
+        .agg(
+            pl.col("closing", "closed", "warned").min(),
+            pl.col("channel_type", "task", "park", "late", "last").max(),
+            requests=pl.col("last").count(),
+        )
+    )
+    parked = (pl.col("task") <= pl.col("park") + heavy_pass.PARK_US).fill_null(value=False)
+    late = (pl.col("late") > pl.col("closed") + heavy_pass.SKEW_US).fill_null(value=False)
+    return (
+        per.with_columns(
+            first=pl.coalesce("closing", pl.when(~parked).then("task"), "warned"),
+            affected=pl.col("warned").is_not_null() | (pl.col("requests") > 1) | late,
+        )
+        .filter(pl.col("first").is_not_null())
+        .with_columns(gap=pl.when("affected").then((pl.coalesce("warned", "last") - pl.col("first")).clip(0)))
+        .group_by(day=pl.col("first") // heavy_pass.DAY_US, channel_type="channel_type")
+        .agg(pl.len().cast(pl.Int64), pl.col("affected").sum().cast(pl.Int64), pl.col("gap").sum())
+        .sort("day", "channel_type")
+    )
+
+
+ENGINES = {
+    "scan": scan,
+    "flexkit": flexkit,
+    "native polars": native_polars,
+    "duckdb keys": duckdb_keys,
+    "duckdb strings": duckdb_strings,
+    "flexkit on duckdb": duckdb_portable,
+    "pandas": pandas,
+    "flexkit on spark": spark,
+    "spark sql": spark_sql,
+}
+"""Every engine by its name in the table."""
+
+
+def warm(name: str) -> None:
+    """Import what the engine needs and start what it starts, so that neither is measured."""
+    import importlib
+
+    for module in ("deltalake", "polars", "flexkit.tables.store"):
+        importlib.import_module(module)
+    for library in ("duckdb", "pandas"):
+        if library in name:
+            importlib.import_module(library)
+    if "spark" in name:
+        _session().range(1).count()
