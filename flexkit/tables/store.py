@@ -16,7 +16,9 @@ from flexkit.errors import StoreError, UsageError
 from flexkit.tables.declared import read_fixes, read_handlers
 from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import TABLES
-from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder, explained
+from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder
+from flexkit.tables.store_failures import explained
+from flexkit.tables.store_upkeep import compact
 from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
@@ -190,7 +192,7 @@ class Store:
 
     def compact(self, names: Sequence[str] = tuple(TABLES)) -> int:
         """Write partitions of many small files as one sorted file each; how many partitions that were."""
-        return sum(self._folder(name).compact() for name in names)
+        return sum(compact(self._folder(name)) for name in names)
 
     def redactor(self, key: str | None = None) -> Redactor:
         """The redactor of this store: with *key*, else with the key kept in the folder, made once.
@@ -260,12 +262,11 @@ class Store:
 
     def _prepare(self) -> None:
         """Make the folder a store, once."""
-        meta = self.path / _META
-        if meta.is_file():
+        if (meta := self.path / _META).is_file():
             return
+        made = {"format": FORMAT, "created_at": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0))}
         with explained(f"write {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            made = {"format": FORMAT, "created_at": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0))}
             _create_once(meta, json.dumps(made) + "\n", mode=0o644)
 
 

@@ -1,4 +1,4 @@
-"""One Delta table: optimistic inserts and joins of copies, lazy reads, compaction. No table is special here.
+"""One Delta table: optimistic inserts and joins of copies, lazy reads. No table is special here.
 
 Events are immutable, so storing is insert-if-absent: an anti-join on the key within the touched days,
 then an append as a transaction that fails if anybody else committed since the anti-join read (a plain
@@ -10,10 +10,8 @@ them delta-rs reads every partition.
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import random
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +19,15 @@ from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from flexkit.errors import StoreError
 from flexkit.tables.merge import WHERE, merged
 from flexkit.tables.schema import REJECTS, Table
+from flexkit.tables.store_failures import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 NO_VERSION = -1
 """Stands for "this table was not there yet"."""
@@ -38,13 +37,11 @@ PARTITIONED = ("signals", "task_events", "steps")
 
 _APP = "flexkit-ingest"
 _TRIES = 40
-_SMALL_FILES = 10
-"""Files in a partition before they are written as one, sorted for the heavy pass."""
-_KEEP_HOURS = 24 * 30
-"""How long replaced files are kept: earlier versions can be read that long, and no reader loses its files."""
+_REWRITTEN_AT_ONCE = 200_000
+"""Rows of the touched days up to which they are written anew instead of merged."""
 _MIDNIGHT = dt.timedelta(seconds=2)
 """Copies of one event may be rounded to the second: those near midnight are looked for on both days."""
-_ZSTD = WriterProperties(compression="ZSTD")
+ZSTD = WriterProperties(compression="ZSTD")
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 60 days"}
 
 
@@ -98,7 +95,7 @@ class DeltaFolder:
         if held is None or self.table.time is None:
             return None
         rows = pl.scan_delta(held)
-        if self._is_cut:
+        if self.is_cut:
             days = sorted(dt.date.fromisoformat(part["day"]) for part in held.partitions() if part["day"])
             rows = rows.filter(pl.col("day").is_in(days[:1] + days[-1:]))
         time = pl.col(self.table.time)
@@ -131,12 +128,13 @@ class DeltaFolder:
     def _conformed(self, rows: pl.DataFrame) -> pl.DataFrame:
         where = rows[WHERE] if WHERE in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
         plain = self.table.conform(rows.lazy()).collect().with_columns(where.alias(WHERE))
-        if self._is_cut and "day" not in plain.columns:
+        if self.is_cut and "day" not in plain.columns:
             plain = plain.with_columns(day=pl.col(self._time).dt.date())
         return plain
 
     @property
-    def _is_cut(self) -> bool:
+    def is_cut(self) -> bool:
+        """Whether the table is cut into days."""
         return self.table.name in PARTITIONED
 
     @property
@@ -146,7 +144,7 @@ class DeltaFolder:
     def _try_to_add(self, incoming: pl.DataFrame) -> tuple[Added, pl.DataFrame]:
         held = self.opened() or self._created(incoming)
         # Read before the look-up: a commit that comes between them makes ours fail.
-        version = held.transaction_version(_APP) or 0
+        commit = commit_after(held)
         key = list(self.table.key)
         rows, conflicts = merged(self.table, incoming)
         stored = self._stored(held, rows)
@@ -160,13 +158,12 @@ class DeltaFolder:
         added = Added(incoming.height, fresh.height, changed.height)
         if fresh.is_empty() and changed.is_empty():
             return added, pl.concat([conflicts, more])
-        commit = CommitProperties(app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0)
-        writing = self._sorted(pl.concat([fresh, changed])).drop(WHERE)
+        writing = in_order(self.table, pl.concat([fresh, changed])).drop(WHERE)
         if changed.is_empty():
             self._append(held, writing, commit)
         else:
-            days = [*writing["day"].unique(), *stored["day"].unique()] if self._is_cut else []
-            self._replace(held, writing, days, commit)
+            before = stored.join(changed.select(key), on=key, how="semi")
+            self._replace(held, writing, before, commit)
         return added, pl.concat([conflicts, more])
 
     def _created(self, rows: pl.DataFrame) -> DeltaTable:
@@ -174,7 +171,7 @@ class DeltaFolder:
             self.uri,
             schema=rows.drop(WHERE).schema,
             mode="ignore",
-            partition_by=["day"] if self._is_cut else None,
+            partition_by=["day"] if self.is_cut else None,
             configuration=_KEEP_LOG,
         )
 
@@ -182,7 +179,7 @@ class DeltaFolder:
         """The stored rows whose keys are among those of *rows*."""
         key = list(self.table.key)
         scanned = pl.scan_delta(held)
-        if self._is_cut:
+        if self.is_cut:
             instant = pl.col(self._time)
             near = rows.select(day=pl.concat_list((instant - _MIDNIGHT).dt.date(), (instant + _MIDNIGHT).dt.date()))[
                 "day"
@@ -210,30 +207,26 @@ class DeltaFolder:
         unchanged = same.join(stored.select(compared), on=stored.columns, how="semi", nulls_equal=True)["row"]
         return joined.filter(~pl.int_range(pl.len()).is_in(unchanged.implode())), conflicts
 
-    def _sorted(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Rows in the order of the heavy pass: terminal signals together, then by interaction and time."""
-        if self.table.name == "signals":
-            return rows.sort("day", ~pl.col("is_terminal"), "ikey", "occurred_at", "ekey")
-        if self._is_cut:
-            return rows.sort("day", self._time)
-        return rows.sort(list(self.table.key))
-
     def _append(self, held: DeltaTable, rows: pl.DataFrame, commit: CommitProperties) -> None:
         write_deltalake(
             held,
             rows,
             mode="append",
             schema_mode="merge",
-            partition_by=["day"] if self._is_cut else None,
-            writer_properties=_ZSTD,
+            partition_by=["day"] if self.is_cut else None,
+            writer_properties=ZSTD,
             commit_properties=commit,
         )
 
-    def _replace(self, held: DeltaTable, rows: pl.DataFrame, days: Sequence[dt.date], commit: CommitProperties) -> None:
+    def _replace(self, held: DeltaTable, rows: pl.DataFrame, before: pl.DataFrame, commit: CommitProperties) -> None:
+        """Insert *rows*, in place of those in *before* that have the same key, in one commit."""
+        days = sorted({*rows["day"], *before["day"]}) if self.is_cut else []
+        if self._row_count(held, days) <= _REWRITTEN_AT_ONCE:
+            self._rewrite(held, rows, days, commit)
+            return
         matches = " AND ".join(f"s.{name} = t.{name}" for name in self.table.key)
-        if days:
-            literals = ", ".join(f"'{day.isoformat()}'" for day in sorted(set(days)))
-            matches = f"t.day IN ({literals}) AND {matches}"
+        if self.is_cut:
+            matches = f"t.{among(before['day'].to_list())} AND {matches}"
         (
             held.merge(
                 rows,
@@ -241,7 +234,7 @@ class DeltaFolder:
                 source_alias="s",
                 target_alias="t",
                 merge_schema=True,
-                writer_properties=_ZSTD,
+                writer_properties=ZSTD,
                 commit_properties=commit,
             )
             .when_matched_update_all()
@@ -249,85 +242,44 @@ class DeltaFolder:
             .execute()
         )
 
-    # Upkeep -------------------------------------------------------------------------------------------
-
-    def compact(self, *, at_least: int = _SMALL_FILES) -> int:
-        """Write each partition of *at_least* files as one sorted file; how many partitions that were.
-
-        What it replaces can still be read for thirty days. A writer that comes between wins: its
-        partition stays as it is until next time.
-        """
-        held = self.opened()
-        if held is None:
-            return 0
-        compacted = 0
-        for day in self._crowded(held, at_least):
-            with explained(f"compact {self.uri}"):
-                compacted += self._rewritten(day)
-        if compacted:
-            with explained(f"compact {self.uri}"):
-                held.update_incremental()
-                held.vacuum(retention_hours=_KEEP_HOURS, dry_run=False)
-        return compacted
-
-    def _crowded(self, held: DeltaTable, at_least: int) -> list[dt.date | None]:
+    def _row_count(self, held: DeltaTable, days: Sequence[dt.date]) -> int:
         files = pl.DataFrame(held.get_add_actions(flatten=True))
-        if not self._is_cut:
-            return [None] if files.height >= at_least else []
-        days = (
-            files.group_by(pl.col("partition.day").cast(pl.Date).alias("day")).len().filter(pl.col("len") >= at_least)
+        if self.is_cut:
+            files = files.filter(pl.col("partition.day").cast(pl.Date).is_in(list(days)))
+        return int(files["num_records"].sum())
+
+    def _rewrite(self, held: DeltaTable, rows: pl.DataFrame, days: Sequence[dt.date], commit: CommitProperties) -> None:
+        """Write *days* (or the whole table) anew: few rows are written faster than they are merged."""
+        kept = pl.scan_delta(held)
+        if self.is_cut:
+            kept = kept.filter(pl.col("day").is_in(list(days)))
+        others = kept.join(rows.lazy().select(self.table.key), on=list(self.table.key), how="anti").collect()
+        write_deltalake(
+            held,
+            in_order(self.table, pl.concat([others, rows], how="diagonal")),
+            mode="overwrite",
+            schema_mode="merge",
+            predicate=among(days) if self.is_cut else None,
+            writer_properties=ZSTD,
+            commit_properties=commit,
         )
-        return sorted(days["day"].to_list())
-
-    def _rewritten(self, day: dt.date | None) -> int:
-        held = self.opened()
-        if held is None:
-            return 0
-        version = held.transaction_version(_APP) or 0
-        rows = pl.scan_delta(held)
-        if day is not None:
-            rows = rows.filter(pl.col("day") == day)
-        try:
-            write_deltalake(
-                held,
-                self._sorted(rows.collect()),
-                mode="overwrite",
-                schema_mode="merge",
-                predicate=None if day is None else f"day = '{day.isoformat()}'",
-                writer_properties=_ZSTD,
-                commit_properties=CommitProperties(
-                    app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0
-                ),
-            )
-        except CommitFailedError:
-            return 0
-        return 1
 
 
-@contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """Say what to do about failures of the file system; commits that lost a race pass unchanged."""
-    try:
-        yield
-    except CommitFailedError:
-        raise
-    except (OSError, DeltaError, pl.exceptions.ComputeError) as error:
-        raise StoreError(_advice(doing, error)) from error
+def among(days: Sequence[dt.date]) -> str:
+    """That ``day`` is one of *days*, in SQL."""
+    return f"day IN ({', '.join(repr(day.isoformat()) for day in sorted(set(days)))})"
 
 
-def _advice(doing: str, error: Exception) -> str:
-    said = str(error).lower()
-    number = getattr(error, "errno", None)
-    unchanged = "What the store held is unchanged."
-    if number == errno.ENOSPC or "no space left" in said or "disk quota" in said:
-        return f"Cannot {doing}: the disk is full. {unchanged} Make room and run the same command again."
-    if number == errno.EFBIG or "file too large" in said:
-        return f"Cannot {doing}: a file would exceed the allowed size. {unchanged} Raise the limit (ulimit -f)."
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS) or "permission denied" in said or "read-only" in said:
-        return f"Cannot {doing}: no permission. {unchanged} Make the folder writable, or name another with --data."
-    if number == errno.ENOENT:
-        return f"Cannot {doing}: the folder cannot be made there. Name another folder with --data."
-    if "not a directory" in said or number == errno.ENOTDIR:
-        return f"Cannot {doing}: a part of the path is a file, not a folder. Name another folder with --data."
-    first = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-    return f"Cannot {doing}: {first}. {unchanged} If the folder was edited by hand, restore it from a copy."
+def in_order(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+    """*rows* as files hold them: for the heavy pass, terminal signals together, by interaction and time."""
+    if table.name == "signals":
+        return rows.sort("day", ~pl.col("is_terminal"), "ikey", "occurred_at", "ekey")
+    if table.name in PARTITIONED and table.time is not None:
+        return rows.sort("day", table.time)
+    return rows.sort(list(table.key))
+
+
+def commit_after(held: DeltaTable) -> CommitProperties:
+    """A commit that fails if anybody else wrote to *held* since it was opened."""
+    version = held.transaction_version(_APP) or 0
+    return CommitProperties(app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0)
