@@ -165,10 +165,12 @@ def export(table: str, file: Path, data: Path | None, since: str, until: str) ->
 @_JSON
 def status(data: Path | None, *, as_json: bool) -> None:
     """What the store holds: rows, windows, gaps, age, rejects, handlers without a name."""
+    import datetime as dt
+
     from flexkit.analyse.quality import status as of
     from flexkit.locate import open_store
 
-    _print(of(open_store(data)), as_json=as_json)
+    _print(of(open_store(data), now=dt.datetime.now(dt.UTC)), as_json=as_json)
 
 
 @cli.command()
@@ -268,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # The reader of a pipe went away, as 'head' does.
         sys.stderr.close()
         sys.exit(ExitCode.OK)
-    except Exception as error:  # noqa: BLE001 - the last door: a crash is one sentence and exit code 1
+    except Exception as error:  # The last door: a crash is one sentence and exit code 1
         if os.environ.get("FLEXKIT_DEBUG"):
             raise
         first = str(error).strip().partition("\n")[0][:200]
