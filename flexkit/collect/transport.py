@@ -184,6 +184,8 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
         payload = NOTHING if fault is not None or status != 200 else parsed(body)
         if status == 200 and payload is NOTHING and fault is None:
             fault = _Fault("a web page instead of JSON" if body.lstrip()[:1] == b"<" else "invalid JSON")
+        elif status == 200 and fault is None and not isinstance(payload, dict):
+            fault = _Fault("JSON of another shape than Twilio's")
         # Raised out here, so that no exception holds the request with its credentials as its context.
         if fault is not None:
             self.counts["refusals"] += fault.is_refusal

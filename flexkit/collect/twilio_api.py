@@ -194,7 +194,9 @@ class _Fetch:
         local, asked = dt.datetime.now(dt.UTC), self._asked
         # A window that ends now ends when Twilio says that it is now.
         end = self.now() if asked.end >= local - _NOW else asked.end
-        span, warnings = obtainable(Window(min(asked.start, end - 2 * MARGIN), end), self.now())
+        # A start such as 7d was reckoned from our clock: where that is ahead, it must move back with the end.
+        start = min(asked.start, asked.start + self._offset, end - 2 * MARGIN)
+        span, warnings = obtainable(Window(start, end), self.now())
         for warning in warnings:
             self.summary.warn(warning)
         self.summary.window = span

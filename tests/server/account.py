@@ -66,7 +66,7 @@ class Account:
         span = dt.timedelta(days=self.days)
         for number in range(self.interactions):
             began = self.now - span + span * (number + 0.5) / self.interactions * 0.97
-            self._interaction(began.replace(microsecond=0))
+            self._interaction(number, began.replace(microsecond=0))
         for events in self.events.values():
             events.sort(key=lambda event: event["event_date_ms"])
         self.alerts.sort(key=lambda alert: alert["date_generated"])
@@ -210,8 +210,9 @@ class Account:
 
     # Interactions -------------------------------------------------------------------------------------
 
-    def _interaction(self, began: dt.datetime) -> None:
-        draw = self.rng.random()
+    def _interaction(self, number: int, began: dt.datetime) -> None:
+        # Evenly spread instead of random, so that a small account has one of each, too.
+        draw = (number * 0.618 + 0.31) % 1
         is_open, is_deleted = draw < self.open_share, draw > 1 - self.deleted_share
         kind = self.rng.choice(CHANNEL_TYPES)
         sids = {prefix: self._sid(prefix) for prefix in ("KD", "UO", "CH", "WT", "KG", "WR", "FN")}
@@ -234,14 +235,14 @@ class Account:
         self.conversation_sids.append(sids["CH"])
         self._events(sids, workspace, worker, attributes, began, is_open=is_open)
         self._conversation(sids, began, is_open=is_open)
-        self._execution(sids, began, phone)
+        self._execution(sids, number, began, phone)
         if is_deleted:
             self.deleted.append(sids["KD"])
         else:
             self._flex(sids, kind, routing, worker, is_open=is_open)
-        if self.rng.random() < self.duplicate_share:
+        if (number * 0.755 + 0.05) % 1 < self.duplicate_share:
             self._alert(sids, began + dt.timedelta(seconds=263))
-        if self.rng.random() < 0.3:
+        if number % 3 == 0:
             self._other_alert(began, phone)
 
     def _routing(
@@ -393,8 +394,8 @@ class Account:
             "links": {"participants": f"https://{base}/Participants"},
         }
 
-    def _execution(self, sids: dict[str, str], began: dt.datetime, phone: str) -> None:
-        flow = self.closing_flow if self.rng.random() < 0.2 else self.flow
+    def _execution(self, sids: dict[str, str], number: int, began: dt.datetime, phone: str) -> None:
+        flow = self.closing_flow if number % 5 == 2 else self.flow
         base = f"studio.twilio.com/v2/Flows/{flow}/Executions/{sids['FN']}"
         execution = {
             "sid": sids["FN"],

@@ -47,6 +47,7 @@ class TwilioServer:
         self.password = PASSWORD
         self.log: list[Request] = []
         self.on_request: Callable[[Request], None] | None = None
+        self.inserted = 0
         self._keep_log = keep_log
         self._http = HttpServer(self._reply)
         self._loop: asyncio.AbstractEventLoop | None = None

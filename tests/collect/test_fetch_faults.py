@@ -1,0 +1,61 @@
+"""Every fault that a fetch must survive: all rows afterwards, or what is missing said and fetched the next time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flexkit.errors import ExitCode
+from tests.collect.fetching import fetched, held, small, truth
+from tests.server.api import TwilioServer
+from tests.server.cases import CASES, Case
+from tests.server.limits import GRACE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_row_is_lost_or_doubled(tmp_path: Path, case: Case) -> None:
+    options = dict(case.account)
+    late = options.pop("late_by", 0)
+    account = small(now=dt.datetime.now(dt.UTC) - dt.timedelta(days=late), **options)
+    case.change(account)
+    with TwilioServer(account, faults=case.faults(account), **case.serve) as server:
+        if case.hook is not None:
+            hook = case.hook
+            server.on_request = lambda request: hook(server, request)
+        summary, store = fetched(tmp_path, server, sources=case.sources)
+        first = held(store)
+        refused = sum(fault.hits for fault in server.faults)
+
+        if case.is_whole:
+            assert first == truth(server, case.sources)
+            assert summary.exit_code == ExitCode.OK
+        else:
+            assert summary.exit_code == ExitCode.INCOMPLETE
+            assert {gap.source for gap in summary.gaps.values()} == {case.source}
+            assert case.said in "\n".join(summary.lines())
+            assert all(rows <= truth(server, case.sources)[table] for table, rows in first.items())
+            server.faults.clear()
+            summary, store = fetched(tmp_path, server, sources=case.sources)
+            assert held(store) == truth(server, case.sources)
+            assert summary.exit_code == ExitCode.OK
+        assert refused > 0 or not case.faults(account) or "going away" in case.name
+        assert {request.method for request in server.log} == {"GET"}
+
+
+def test_nothing_is_sent_before_a_retry_after_has_ended(tmp_path: Path) -> None:
+    case = next(case for case in CASES if case.name == "429 storm with Retry-After 1")
+    account = small()
+    with TwilioServer(account, faults=case.faults(account)) as server:
+        fetched(tmp_path, server)
+
+        stops = [request.at for request in server.log if request.status == 429]
+        early = [
+            request for request in server.log for stop in stops if stop + 2 * GRACE < request.at < stop + 1.0
+        ]
+    assert len(stops) == 6
+    assert not early
