@@ -165,12 +165,10 @@ def export(table: str, file: Path, data: Path | None, since: str, until: str) ->
 @_JSON
 def status(data: Path | None, *, as_json: bool) -> None:
     """What the store holds: rows, windows, gaps, age, rejects, handlers without a name."""
-    import datetime as dt
-
     from flexkit.analyse.quality import status as of
     from flexkit.locate import open_store
 
-    _print(of(open_store(data), now=dt.datetime.now(dt.UTC)), as_json=as_json)
+    _print(of(open_store(data)), as_json=as_json)
 
 
 @cli.command()
