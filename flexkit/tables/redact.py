@@ -119,6 +119,16 @@ class Redactor:
             pl.when(unsafe).then(pl.lit("p:") + pl.col("hidden")).otherwise("text").alias(texts.name)
         ).to_series()
 
+    def names(self, texts: pl.Series) -> pl.Series:
+        """*texts* scrubbed, for people to read; one that scrubbing changes stays distinct by a short pseudonym."""
+        rows = texts.alias("text").to_frame().with_columns(pl.col("text").str.strip_chars())
+        rows = rows.with_columns(scrubbed=scrub(pl.col("text"), limit=120))
+        unsafe = pl.col("text").is_not_null() & (pl.col("text") != "") & pl.col("text").ne_missing(pl.col("scrubbed"))
+        hidden = self.pseudonyms(rows.select(pl.when(unsafe).then("text")).to_series())
+        tag = pl.lit("p:") + hidden.str.slice(0, 8)
+        shown = pl.concat_str(pl.col("scrubbed"), tag, separator=" ", ignore_nulls=True)
+        return rows.select(pl.when(shown != "").then(shown).alias(texts.name)).to_series()
+
 
 def endpoints(urls: pl.Series) -> pl.Series:
     """Host and path of each URL, without user, query and fragment; opaque path segments are hidden."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from flexkit.errors import StoreError, UsageError
+from flexkit.tables.cache import Cache, code_of, identity
 from flexkit.tables.declared import read_fixes, read_handlers
 from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import TABLES
@@ -28,6 +29,7 @@ FORMAT = 1
 """Version of the folder's layout; a store of another version is refused with a sentence."""
 
 _META = "meta.json"
+_CACHE = "cache"
 _KEY = "pseudonym.key"
 _DATED = ("signals", "alerts", "task_events")
 _NEVER = "n"
@@ -43,7 +45,7 @@ class Result(Protocol):
 
 
 class Store:
-    """What is held of an account's evidence. Reading never writes; missing tables are empty.
+    """What is held of an account's evidence. Reading changes no table; missing tables are empty.
 
     *results* adds tables that are computed (`flexkit.analyse.results`); *version* reads the store as a
     run saw it (``store.version``). Raises `StoreError` where the folder is no store of this format.
@@ -73,9 +75,11 @@ class Store:
         in each window that it overlaps. Raises `UsageError` for an unknown name.
         """
         if (result := self._results.get(name)) is not None:
-            if result.time is None or window is None:
+            if result.time is None:
                 return result.compute(self, window)
-            return result.compute(self, None).filter(_inside(result.time, window))
+            if window is None:
+                return self._kept(name, result)
+            return self._kept(name, result).filter(_inside(result.time, window))
         if name not in TABLES:
             names = ", ".join([*TABLES, *self._results])
             msg = f"There is no table {name!r}. The store has: {names}."
@@ -121,6 +125,27 @@ class Store:
     def handlers(self) -> pl.DataFrame:
         """The user's names for her automations, from ``handlers.toml`` (see `flexkit.tables.declared`)."""
         return read_handlers(self.path / "handlers.toml", self._redactor_if_any())
+
+    def files(self, name: str) -> list[str]:
+        """The Parquet files of a stored table, for engines that read them themselves (`flexkit.tables.spark`)."""
+        held = self._folder(name).opened()
+        return [] if held is None else held.file_uris()
+
+    def _kept(self, name: str, result: Result) -> pl.LazyFrame:
+        """A result of all evidence, computed once per state of the data and of what the user declared."""
+        exact = self if self._pinned is not None else Store(self.path, results=self._results, version=self.version)
+
+        # What a result does not tell it may have read, it may have read.
+        reads: tuple[str, ...] = getattr(result, "reads", ("handlers", "fixes"))
+
+        def state() -> str:
+            declared = (getattr(self, what)().write_json() for what in reads)
+            return identity(exact.version, code_of(result.compute.__module__), *declared)
+
+        begun = state()
+        return Cache(self.path / _CACHE).kept(
+            name, begun, lambda: result.compute(exact, None), still=lambda: state() == begun
+        )
 
     # Versions -----------------------------------------------------------------------------------------
 

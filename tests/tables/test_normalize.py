@@ -555,8 +555,10 @@ def test_a_tombstone_says_that_a_resource_is_gone() -> None:
         (K.TOMBSTONE, {"resource": "interaction", "sid": sid("KD"), "status": 404}),
         (K.TOMBSTONE, {"resource": "channel", "sid": sid("UO"), "status": 404}),
         (K.TOMBSTONE, {"resource": "conversation", "sid": sid("CH"), "status": 404}),
+        (K.TOMBSTONE, {"resource": "execution", "sid": sid("FN"), "status": 404}),
     )
 
+    assert made["executions"]["status"].to_list() == ["not_found"]
     assert [made[name]["found"].to_list() for name in ("interactions", "channels", "conversations")] == [[False]] * 3
 
 

@@ -94,6 +94,17 @@ def test_pseudonyms_of_a_column_keep_nulls_and_equality() -> None:
     assert hidden.name == "ip"
 
 
+def test_names_stay_readable_and_distinct() -> None:
+    texts = pl.Series("handler", ["close-fn", "job of jane@example.com", "job of john@example.com", None, "", "\x00"])
+
+    names = Redactor(b"k").names(texts).to_list()
+
+    assert names[0] == "close-fn"
+    assert names[1].startswith("job of [email] p:")
+    assert names[1] != names[2]
+    assert names[3:5] == [None, None]
+
+
 def test_endpoints_are_host_and_path_without_secrets() -> None:
     urls = pl.Series(
         [

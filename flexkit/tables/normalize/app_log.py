@@ -70,10 +70,9 @@ def completions(records: pl.DataFrame, harvest: Harvest) -> None:
     rows = harvest.sift("signals", rows)
     if rows.is_empty():
         return
-    handlers = scrub(pl.col("logged_handler"), limit=120)
     rows = rows.with_columns(
         trigger_id=harvest.redactor.identities(rows["logged_trigger"].str.strip_chars()),
-        handler=handlers,
+        handler=harvest.redactor.names(rows["logged_handler"]),
         status_before=scrub(pl.col("status_before").str.to_lowercase(), limit=40),
         intent=scrub(pl.col("intent").str.to_lowercase(), limit=40),
         reason=scrub(pl.col("logged_reason")),

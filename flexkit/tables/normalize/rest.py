@@ -8,6 +8,7 @@ import polars as pl
 
 from flexkit.tables.normalize.checks import first_problem, instant, instant_problem, precision, sid, sid_problem
 from flexkit.tables.normalize.decode import fields
+from flexkit.tables.normalize.harvest import WHERE
 from flexkit.tables.redact import scrub
 from flexkit.terms import Source, TimeKind
 
@@ -194,6 +195,7 @@ _TOMBS = {
     "interaction": ("interactions", "interaction_sid", "KD"),
     "channel": ("channels", "channel_sid", "UO"),
     "conversation": ("conversations", "conversation_sid", "CH"),
+    "execution": ("executions", "execution_sid", "FN"),
 }
 
 
@@ -204,15 +206,15 @@ def tombstones(records: pl.DataFrame, harvest: Harvest) -> None:
         found = rows.filter(pl.col("resource") == resource)
         found = found.with_columns(first_problem(sid_problem("sid", prefix, required=True)))
         found = harvest.sift(table, found)
-        harvest.keep(
-            table,
-            found.select(
-                pl.col("sid").alias(key),
-                "seen_at",
-                pl.col("seen_at").alias("observed_at"),
-                pl.lit(value=False).alias("found"),
-            ),
+        gone = found.select(
+            pl.col("sid").alias(key),
+            "seen_at",
+            WHERE,
+            observed_at=pl.col("seen_at"),
+            found=pl.lit(value=False),
+            status=pl.lit("not_found" if table == "executions" else None, pl.String),
         )
+        harvest.keep(table, gone)
     others = rows.filter(~pl.col("resource").is_in(list(_TOMBS)).fill_null(value=False))
     reason = pl.format("no table keeps a missing {}", scrub(pl.col("resource"), limit=40).fill_null("resource"))
     harvest.reject("interactions", others.with_columns(problem=reason))
