@@ -32,6 +32,8 @@ class Result:
 
     compute: Callable[[Evidence, Window | None], pl.LazyFrame]
     time: str | None = None
+    reads: tuple[str, ...] = ("handlers",)
+    """What it is computed from beside the tables: methods of the store, whose frames name its state."""
 
 
 def _signals(store: Evidence) -> pl.LazyFrame:
@@ -73,8 +75,8 @@ def _rates(store: Evidence, window: Window | None) -> pl.LazyFrame:
         store.table("duplicates", window),
         by=["channel_type"],
         coverage=store.coverage(),
-        since=window and window.start,
-        until=window and window.end,
+        since=None if window is None else window.start,
+        until=None if window is None else window.end,
     )
     return rates.rates_table(counts, unit="channel_type", fixes=store.fixes()).lazy()
 
@@ -88,8 +90,8 @@ def _effects(store: Evidence, window: Window | None) -> pl.LazyFrame:
         store.table("duplicates", window),
         fixes,
         coverage=store.coverage(),
-        since=window and window.start,
-        until=window and window.end,
+        since=None if window is None else window.start,
+        until=None if window is None else window.end,
     )
     return effects.effects(counts, fixes).lazy()
 

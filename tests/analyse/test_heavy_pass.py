@@ -42,7 +42,7 @@ def test_every_engine_gives_the_same_last_row(observed: tuple[pl.DataFrame, pl.D
     own = heavy_pass.answer(signals.lazy()).collect()
 
     assert own["completed_count"].sum()
-    assert own.rows() == heavy_pass.answer(connection.sql(f"select * from {source}")).fetchall()
+    assert own.rows() == heavy_pass.answer(connection.read_parquet(str(tmp_path / "signals.parquet"))).fetchall()
     assert own.rows() == connection.execute(question(source, key="ikey", us="occurred_us")).fetchall()
     assert own.rows() == native_plan(signals.lazy()).collect().rows()
 

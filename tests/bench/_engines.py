@@ -21,7 +21,7 @@ completed, affected, sum of gaps), sorted; they must be equal to the last row.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flexkit.analyse import heavy_pass
 
@@ -77,7 +77,7 @@ def duckdb_portable(path: Path) -> Answer:
     import duckdb
 
     connection = duckdb.connect()
-    return [tuple(row) for row in heavy_pass.answer(connection.sql(f"select * from {_source(path)}")).fetchall()]
+    return [tuple(row) for row in heavy_pass.answer(connection.read_parquet(files(path))).fetchall()]
 
 
 def pandas(path: Path) -> Answer:
@@ -135,7 +135,7 @@ def spark_sql(path: Path) -> Answer:
     return [tuple(row) for row in session.sql(question("signals", key="ikey", us="occurred_us")).collect()]
 
 
-def _session():  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyspark is optional
+def _session() -> Any:
     from pyspark.sql import SparkSession
 
     return (

@@ -6,7 +6,6 @@ import datetime as dt
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -20,6 +19,7 @@ from flexkit.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 
