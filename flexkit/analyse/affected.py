@@ -10,7 +10,8 @@ from flexkit.analyse import linking
 from flexkit.analyse.attempts import attempts
 from flexkit.analyse.clocks import corrected
 from flexkit.analyse.handlers import named, no_map
-from flexkit.analyse.pairing import PAIRS, SKEW_US, pairs
+from flexkit.analyse.matching import SKEW_US
+from flexkit.analyse.pairing import PAIRS, pairs
 from flexkit.terms import Intent, Origin, Outcome, SignalKind
 
 _REPEATABLE = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.COMPLETE_REQUESTED.value)
@@ -35,10 +36,16 @@ class Affected:
     """For each handler that logs its intent, how often it ``said_end`` and ``said_removal``."""
 
 
-def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.LazyFrame | None = None) -> Affected:
+def affected(
+    signals: pl.LazyFrame,
+    alerts: pl.LazyFrame | None,
+    handlers: pl.LazyFrame | None = None,
+    configuration: pl.DataFrame | None = None,
+) -> Affected:
     """Read the evidence of every interaction with a warning, or with a request that went through twice.
 
-    Handlers get the names and intents that the map *handlers* gives them.
+    Handlers get the names and intents that the map *handlers* gives them; *configuration* tells which Studio
+    widgets can close.
     """
     names = no_map() if handlers is None else handlers.collect()
     known = linking.prepared(signals)
@@ -53,7 +60,7 @@ def affected(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, handlers: pl.La
     rows = evidence_of(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
     rows = pl.concat([rows, warned.select(rows.columns)])
     rows = corrected(named(rows.lazy(), names).collect())
-    tried = attempts(rows)
+    tried = attempts(rows, configuration)
     has_alerts = bool(warned.height or strays.height) or (
         alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
     )

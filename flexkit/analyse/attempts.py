@@ -35,8 +35,10 @@ TERMINAL_TASK_KINDS = (
 UNSERVED_KINDS = TERMINAL_TASK_KINDS[:4]
 """Terminal events of a task that no agent finished."""
 
-# A widget that can close says so in its name, where no flow definition tells.
-_CLOSING_WIDGET = r"(?i)clos|end|complet|finish|terminat|hang|resolv|wrap"
+# A widget that can close says so in its name, where no flow definition tells ("send_to_flex" does not).
+_CLOSING_WIDGET = (
+    r"(?i)clos|complet|finish|terminat|hang.?up|resolv|(?:^|[^a-z])end(?:[^a-z]|$|chat|conv|inter|chan|task)"
+)
 
 
 # The SID of what is acted on says nothing about what set a handler off.
@@ -55,7 +57,24 @@ _EVENT_NAMES = {
 _EVENT_NAME = r"^(?:(?:task|reservation|workflow|task-queue|worker)\.[a-z.-]+|on[A-Z][A-Za-z]+)$"
 
 
-def attempts(rows: pl.DataFrame) -> pl.DataFrame:
+def can_close(configuration: pl.DataFrame | None = None) -> pl.Expr:
+    """Whether a Studio step is one of a widget that can close something.
+
+    As the flow's definition in *configuration* says, where it is held; else as the widget's name says. A
+    step that names no widget is taken to be one that closes.
+    """
+    by_name = pl.coalesce("widget", "event_name").str.contains(_CLOSING_WIDGET).fill_null(value=True)
+    if configuration is None or configuration.is_empty():
+        return by_name
+    closers = configuration.filter(
+        pl.col("kind") == "closer", ~(pl.col("detail") == "participant").fill_null(value=False)
+    )
+    widget = pl.format("studio:{}/{}", "flow_sid", "widget").is_in(closers["handler"].drop_nulls().implode())
+    is_known = pl.col("flow_sid").is_in(closers["subject_sid"].drop_nulls().implode())
+    return pl.when(is_known.fill_null(value=False)).then(widget.fill_null(value=True)).otherwise(by_name)
+
+
+def attempts(rows: pl.DataFrame, configuration: pl.DataFrame | None = None) -> pl.DataFrame:
     """One row per recorded attempt in *rows*, oldest first in each interaction, with its trigger resolved.
 
     Adds ``attempt_id``, ``operation``, ``went_through`` (neither rejected nor skipped), and of the event
@@ -65,9 +84,8 @@ def attempts(rows: pl.DataFrame) -> pl.DataFrame:
     the function it ran has logged under the execution's SID.
     """
     is_step = pl.col("kind") == SignalKind.STUDIO_STEP
-    says_close = pl.coalesce("widget", "event_name").str.contains(_CLOSING_WIDGET).fill_null(value=True)
     found = (
-        rows.filter(pl.col("kind").is_in(list(OPERATIONS)) & (~is_step | says_close))
+        rows.filter(pl.col("kind").is_in(list(OPERATIONS)) & (~is_step | can_close(configuration)))
         .sort("interaction_sid", "occurred_us", "ekey", "signal_id", nulls_last=True)
         .unique(
             ["interaction_sid", "source", "kind", "handler", "trigger_id", "occurred_us", "task_sid", "outcome"],

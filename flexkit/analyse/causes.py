@@ -66,9 +66,9 @@ def classify(
     SIGNALS.require(signals, *NEEDED)
 
     def compute() -> pl.DataFrame:
-        found = affected(signals, alerts, handlers)
         windows = None if coverage is None else COVERAGE.conform(coverage).collect()
         settings = None if configuration is None else configuration.collect()
+        found = affected(signals, alerts, handlers, settings)
         known = facts(found, coverage=windows, configuration=settings)
         return pl.concat([_judged(known, windows), _strays(found)]).sort("occurred_at", "interaction_sid")
 

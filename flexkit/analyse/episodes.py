@@ -10,7 +10,7 @@ import polars as pl
 from flexkit.analyse import linking
 from flexkit.analyse.affected import cases
 from flexkit.analyse.attempts import SECOND
-from flexkit.analyse.pairing import SKEW_US
+from flexkit.analyse.matching import SKEW_US
 from flexkit.tables.schema import INSTANT, SIDS, SIGNALS
 from flexkit.terms import Outcome, SignalKind
 

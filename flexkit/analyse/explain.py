@@ -41,11 +41,12 @@ def explain(
     rows = evidence_of(known, pl.DataFrame({"interaction_sid": [interaction_sid]}))
     if causes is not None:
         rows = _on_time(rows, causes)
-    found = affected(rows.lazy(), alerts_of(alerts, rows), handlers)
+    settings = None if configuration is None else configuration.collect()
+    found = affected(rows.lazy(), alerts_of(alerts, rows), handlers, settings)
     told = facts(
         found,
         coverage=None if coverage is None else COVERAGE.conform(coverage).collect(),
-        configuration=None if configuration is None else configuration.collect(),
+        configuration=settings,
     ).filter(pl.col("interaction_sid") == interaction_sid)
     lines = [
         {"occurred_us": row["second_us"], "rule": rule.id, "cause": rule.cause.value, "status": rule.status.value,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from flexkit.analyse.attempts import OPERATIONS
+from flexkit.analyse import linking
+from flexkit.analyse.attempts import OPERATIONS, can_close
 from flexkit.tables.declared import HANDLERS
 from flexkit.terms import SignalKind, Source
 
@@ -61,7 +62,8 @@ def _matches(entry: dict[str, object], held: list[str]) -> pl.Expr | None:
         tests.append(pl.col(column).str.contains(str(wanted)))
     if entry.get("logged") is not None:
         tests.append(pl.col("source") == Source.APP_LOG)
-    if (hashes := entry.get("ip_hashes")) is not None:
+    hashes = entry.get("ip_hashes")
+    if isinstance(hashes, list):
         if "source_ip_hash" not in held:
             return None
         tests.append(pl.col("source_ip_hash").is_in(hashes))
@@ -80,11 +82,13 @@ def seen(signals: pl.LazyFrame, handlers: pl.DataFrame | None = None) -> pl.Lazy
     signals (count), last_seen_at, is_named. Agents and Twilio itself are not listed.
     """
     kinds = list(OPERATIONS)
-    column = pl.col("subscription") if "subscription" in signals.collect_schema() else pl.lit(None, dtype=pl.String)
-    attempts = signals.filter(pl.col("kind").is_in(kinds), pl.col("handler").is_not_null()).with_columns(
+    column = pl.col("subscription")
+    closes = (pl.col("kind") != SignalKind.STUDIO_STEP) | can_close()
+    known = linking.prepared(signals)
+    attempts = known.filter(pl.col("kind").is_in(kinds), pl.col("handler").is_not_null(), closes).with_columns(
         derived=pl.col("handler"), operation=pl.col("kind").replace_strict(OPERATIONS, return_dtype=pl.String)
     )
-    receivers = signals.filter(
+    receivers = known.filter(
         pl.col("source").is_in([Source.INTERACTIONS_WEBHOOK, Source.CONVERSATIONS, Source.TASKROUTER]),
         ~pl.col("kind").is_in([*kinds, SignalKind.WARNING.value]),
         column.is_not_null() & (column != "event-streams"),

@@ -1,201 +1,284 @@
-"""What the evidence is worth: rows and spans held, gaps, age, rejects, handlers without a name."""
+"""What is held and how far it can be trusted: windows, gaps, age, lateness, rejects, handlers without a name."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from flexkit.analyse import handlers as who
+from flexkit.analyse import handlers as handler_map
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.missing import what_to_collect
-from flexkit.tables.schema import TABLES
+from flexkit.tables.schema import INSTANT, TABLES
 from flexkit.terms import CoverageState, Missing, SignalKind, Source
 from flexkit.window import stamp
 
 if TYPE_CHECKING:
-    from flexkit.analyse.results import Evidence
+    from pathlib import Path
+
+    from flexkit.window import Window
 
 RETENTION = dt.timedelta(days=30)
-"""How long Twilio keeps alerts and TaskRouter events (source: Twilio's documentation)."""
-SOON = dt.timedelta(days=25)
-"""Age of the newest evidence from which on a reader is warned that more will expire."""
-EXPIRING = (Source.DEBUGGER, Source.TASKROUTER)
-_MOST = 10
-_OWN_KIND = "studio_execution"
-"""A Studio execution is a signal of flexkit's own making, not an event of Twilio's."""
+"""After this Twilio holds neither alerts nor TaskRouter events (source: Twilio's documentation)."""
+NEAR = dt.timedelta(days=7)
+"""Evidence that is this near its end is worth a warning."""
+_FETCHED = (Source.DEBUGGER, Source.TASKROUTER)
+_SHOWN = 12
+# Kinds that flexkit makes of records that it knows: no event that it lacks a word for.
+_OWN_KINDS = ("studio_execution", "interaction_created", "invite_created", "onInteractionCreated", "onChannelCreated",
+              "onParticipantUpdated")  # fmt: skip
+_OWN_STATES = r"^(?:channel_(?:setup|pause|transfer)|conversation_[a-z]+|task\.transfer-[a-z-]+)$"
+
+
+class Held(Protocol):
+    """What a status is made of: anything that gives stored tables by name."""
+
+    path: Path
+
+    @property
+    def version(self) -> str: ...
+    def table(self, name: str, window: Window | None = None) -> pl.LazyFrame: ...
+    def coverage(self) -> pl.LazyFrame: ...
+    def handlers(self) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """What a store holds; every frame is small. ``to_dict`` and ``lines`` say it to machines and people."""
+class StoreStatus:
+    """What a store holds, as frames; `lines` says it in words, `to_dict` as plain numbers."""
 
+    path: str
+    version: str
     tables: pl.DataFrame
     """table, rows, first_at, last_at."""
     sources: pl.DataFrame
-    """source, signals, first_at, last_at, windows, covered_from, covered_to, gap_count, gap_seconds, open_windows."""
+    """source, signals, first_at, last_at, held_days, gap_days, age_hours."""
     gaps: pl.DataFrame
-    """source, start, end, seconds: spans between two complete windows of one source that nothing covers."""
+    """source, start, end: spans between the first and the last window of a source that are not complete."""
+    shortfalls: pl.DataFrame
+    """source, state, reason, windows: why windows are not complete, and how many."""
+    lateness: pl.DataFrame
+    """what, median_seconds, p95_seconds, count: how late evidence is written down or received."""
     rejects: pl.DataFrame
-    """reason, rows."""
+    """reason, count."""
     unknown: pl.DataFrame
     """source, kind, signals: events of known sources that this version has no word for."""
     unnamed: pl.DataFrame
-    """handler, source, operation, signals, last_seen_at: seen, and not in ``handlers.toml``."""
-    notes: list[str] = field(default_factory=list)
+    """handler, source, operation, signals, last_seen_at: handlers that handlers.toml does not name."""
+    advice: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as JSON can hold it."""
-        return {
-            "tables": {row.pop("table"): row for row in _plain(self.tables)},
-            "sources": {row.pop("source"): row for row in _plain(self.sources)},
-            "gaps": _plain(self.gaps),
-            "rejects": _plain(self.rejects),
-            "unknown_events": _plain(self.unknown),
-            "unnamed_handlers": _plain(self.unnamed),
-            "notes": self.notes,
-        }
+        """Everything as plain values, instants as ISO text."""
+        frames = ("tables", "sources", "gaps", "shortfalls", "lateness", "rejects", "unknown", "unnamed")
+        told: dict[str, Any] = {"path": self.path, "version": self.version}
+        for name in frames:
+            told[name] = [
+                {key: stamp(value) if isinstance(value, dt.datetime) else value for key, value in row.items()}
+                for row in getattr(self, name).iter_rows(named=True)
+            ]
+        return told | {"advice": self.advice}
 
     def lines(self) -> list[str]:
-        """The same in sentences and small tables."""
-        told = ["Tables"]
-        told += [_row(r["table"], f"{r['rows']:>10,}", _span(r["first_at"], r["last_at"])) for r in _plain(self.tables)]
-        told += ["", "Sources"]
+        """The status as text, one fact a line."""
+        told = [f"{self.path} (version {self.version})", "", f"{'table':<16}{'rows':>12}  held"]
         told += [
-            _row(r["source"], f"{r['signals']:>10,}", _span(r["first_at"], r["last_at"]) + _gaps(r))
-            for r in _plain(self.sources)
+            f"{row['table']:<16}{row['rows']:>12,}  {_span(row['first_at'], row['last_at'])}"
+            for row in self.tables.iter_rows(named=True)
         ]
-        for title, frame, name, count in (
-            ("Rejected records", self.rejects, "reason", "rows"),
-            ("Events without a word of their own", self.unknown, "kind", "signals"),
-            ("Handlers without a name in handlers.toml", self.unnamed, "handler", "signals"),
-        ):
-            if not frame.is_empty():
-                told += ["", f"{title} ({frame.height})"]
-                told += [f"  {r[count]:>10,}  {r[name]}" for r in frame.head(_MOST).iter_rows(named=True)]
-                told += [f"  … and {frame.height - _MOST} more"] if frame.height > _MOST else []
-        return [*told, *(["", *self.notes] if self.notes else [])]
+        told += ["", f"{'source':<22}{'signals':>12}{'days held':>11}{'days of gaps':>14}  newest"]
+        told += [
+            f"{row['source']:<22}{row['signals']:>12,}{row['held_days']:>11.1f}{row['gap_days']:>14.1f}  "
+            f"{_span(None, row['last_at'])}{_age(row['age_hours'])}"
+            for row in self.sources.iter_rows(named=True)
+        ]
+        if not self.gaps.is_empty():
+            told += ["", "Not held between the first and the last window:"]
+            told += _shown(self.gaps, lambda row: f"  {row['source']}: {_span(row['start'], row['end'])}")
+        if not self.shortfalls.is_empty():
+            told += ["", "Windows that are not complete:"]
+            told += _shown(
+                self.shortfalls,
+                lambda row: f"  {row['source']}: {row['windows']} {row['state']}{_reason(row['reason'])}",
+            )
+        told += [""] if self.lateness.height else []
+        told += [
+            f"{row['what']}: half within {row['median_seconds']:.1f} s, 95 % within {row['p95_seconds']:.1f} s"
+            for row in self.lateness.iter_rows(named=True)
+        ]
+        if not self.rejects.is_empty():
+            told += ["", f"Rejected records: {self.rejects['count'].sum():,}"]
+            told += _shown(self.rejects, lambda row: f"  {row['count']:,} × {row['reason']}")
+        if not self.unknown.is_empty():
+            told += ["", "Events that this version has no word for (kept under their own names):"]
+            told += _shown(self.unknown, lambda row: f"  {row['kind']} ({row['source']}, {row['signals']:,})")
+        if not self.unnamed.is_empty():
+            told += ["", "Handlers that handlers.toml does not name:"]
+            told += _shown(
+                self.unnamed,
+                lambda row: f"  {row['handler']} ({row['source']}, {row['operation']}, {row['signals']:,} signals)",
+            )
+        return [*told, *([""] if self.advice else []), *self.advice]
 
 
-def status(store: Evidence, *, now: dt.datetime) -> Status:
-    """What *store* holds as of *now*: lazily counted, so that its size does not matter."""
-    coverage = store.coverage().collect()
-    signals = store.table("signals")
-    sources = _sources(signals, coverage)
-    found = Status(
+def status(store: Held, *, now: dt.datetime | None = None) -> StoreStatus:
+    """What *store* holds; ages count from *now* (default: the clock)."""
+    moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    signals, coverage = store.table("signals"), store.coverage().collect()
+    held = spans(coverage)
+    gaps = holes(held)
+    sources = _sources(signals, held, gaps, moment)
+    seen = handler_map.seen(signals, store.handlers()).collect()
+    return StoreStatus(
+        path=str(store.path),
+        version=store.version,
         tables=_tables(store),
         sources=sources,
-        gaps=gaps(coverage),
-        rejects=store.table("rejects").group_by("reason").agg(rows=pl.len()).sort("rows", descending=True).collect(),
+        gaps=gaps,
+        shortfalls=_shortfalls(coverage),
+        lateness=lateness(store.table("alerts"), signals),
+        rejects=_rejects(store.table("rejects")),
         unknown=_unknown(signals),
-        unnamed=who.seen(signals, store.handlers()).filter(~pl.col("is_named")).drop("is_named").collect(),
-    )
-    return Status(
-        found.tables, found.sources, found.gaps, found.rejects, found.unknown, found.unnamed, _notes(found, now)
+        unnamed=(unnamed := seen.filter(~pl.col("is_named")).drop("is_named")),
+        advice=_advice(sources, coverage, unnamed, moment),
     )
 
 
-def gaps(coverage: pl.DataFrame) -> pl.DataFrame:
-    """Spans between two complete windows of one source that nothing covers: source, start, end, seconds."""
-    held = spans(coverage).with_columns(next_us=pl.col("start_us").shift(-1).over("source"))
-    return held.filter(pl.col("next_us") > pl.col("end_us")).select(
-        "source",
-        start=pl.from_epoch("end_us", time_unit="us").dt.replace_time_zone("UTC"),
-        end=pl.from_epoch("next_us", time_unit="us").dt.replace_time_zone("UTC"),
-        seconds=(pl.col("next_us") - pl.col("end_us")) / 1e6,
-    )
-
-
-def _tables(store: Evidence) -> pl.DataFrame:
-    counted = []
-    for name, table in TABLES.items():
-        at = pl.lit(None, dtype=pl.Datetime("us", "UTC")) if table.time is None else pl.col(table.time)
-        counted.append(store.table(name).select(table=pl.lit(name), rows=pl.len(), first_at=at.min(), last_at=at.max()))
-    return pl.concat(pl.collect_all(counted)).filter(pl.col("rows") > 0)
-
-
-def _sources(signals: pl.LazyFrame, coverage: pl.DataFrame) -> pl.DataFrame:
-    seen = (
-        signals.group_by("source")
-        .agg(signals=pl.len(), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max())
-        .collect()
-    )
-    between = gaps(coverage).group_by("source").agg(gap_count=pl.len(), gap_seconds=pl.col("seconds").sum())
-    is_open = pl.col("state").is_in([CoverageState.PARTIAL, CoverageState.SATURATED])
-    held = coverage.group_by("source").agg(
-        windows=pl.len(),
-        covered_from=pl.col("start").min(),
-        covered_to=pl.col("end").max(),
-        open_windows=is_open.sum(),
-    )
-    names = pl.concat([seen.select("source"), held.select("source")]).unique()
-    counts = ("signals", "windows", "gap_count", "open_windows")
+def holes(held: pl.DataFrame) -> pl.DataFrame:
+    """The spans between the complete spans *held* of each source (`flexkit.analyse.coverage.spans`)."""
+    before = pl.col("end_us").shift(1).over("source", order_by="start_us")
     return (
-        names.join(seen, on="source", how="left")
-        .join(held, on="source", how="left")
-        .join(between, on="source", how="left")
-        .with_columns(pl.col(counts).fill_null(0), pl.col("gap_seconds").fill_null(0.0))
+        held.with_columns(start=before, end=pl.col("start_us"))
+        .filter(pl.col("end") > pl.col("start"))
+        .select("source", pl.col("start", "end").cast(INSTANT))
+    )
+
+
+def lateness(alerts: pl.LazyFrame, signals: pl.LazyFrame) -> pl.DataFrame:
+    """How late alerts are written down after what they tell of, and deliveries with a time of their own received."""
+    second = pl.duration(seconds=1)
+    spreads = {
+        "Alerts written down": alerts.select(late=(pl.col("created_at") - pl.col("generated_at")) / second),
+        "Deliveries received": signals.filter(pl.col("time_kind") == "event").select(
+            late=(pl.col("received_at") - pl.col("occurred_at")) / second
+        ),
+    }
+    rows = [
+        frame.drop_nulls().select(
+            what=pl.lit(what),
+            median_seconds=pl.col("late").median(),
+            p95_seconds=pl.col("late").quantile(0.95),
+            count=pl.len(),
+        )
+        for what, frame in spreads.items()
+    ]
+    return pl.concat(pl.collect_all(rows)).filter(pl.col("count") > 0)
+
+
+def _tables(store: Held) -> pl.DataFrame:
+    frames = []
+    for name, table in TABLES.items():
+        time = pl.lit(None, dtype=INSTANT) if table.time is None else pl.col(table.time)
+        frames.append(
+            store.table(name).select(
+                table=pl.lit(name), rows=pl.len().cast(pl.Int64), first_at=time.min(), last_at=time.max()
+            )
+        )
+    return pl.concat(pl.collect_all(frames)).filter(pl.col("rows") > 0)
+
+
+def _sources(signals: pl.LazyFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+    day = 86_400_000_000
+    days = held.group_by("source").agg(held_days=((pl.col("end_us") - pl.col("start_us")).sum() / day).cast(pl.Float64))
+    missing = gaps.group_by("source").agg(
+        gap_days=((pl.col("end") - pl.col("start")).dt.total_microseconds().sum() / day).cast(pl.Float64)
+    )
+    seen = signals.group_by("source").agg(
+        signals=pl.len().cast(pl.Int64), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
+    )
+    return (
+        seen.collect()
+        .join(days, on="source", how="full", coalesce=True)
+        .join(missing, on="source", how="left")
+        .with_columns(
+            pl.col("signals").fill_null(0),
+            pl.col("held_days", "gap_days").fill_null(0.0),
+            age_hours=(pl.lit(now) - pl.col("last_at")).dt.total_seconds() / 3600,
+        )
         .sort("source")
     )
 
 
-def _unknown(signals: pl.LazyFrame) -> pl.DataFrame:
+def _shortfalls(coverage: pl.DataFrame) -> pl.DataFrame:
     return (
-        signals.filter(~pl.col("kind").is_in([*map(str, SignalKind), _OWN_KIND]))
+        coverage.filter(pl.col("state") != CoverageState.COMPLETE)
+        .group_by("source", "state", "reason")
+        .agg(windows=pl.len().cast(pl.Int64))
+        .sort("source", "windows", descending=[False, True])
+    )
+
+
+def _rejects(rejects: pl.LazyFrame) -> pl.DataFrame:
+    counted = rejects.group_by("reason").agg(count=pl.len().cast(pl.Int64))
+    return counted.sort("count", "reason", descending=[True, False]).collect()
+
+
+def _unknown(signals: pl.LazyFrame) -> pl.DataFrame:
+    known = [*map(str, SignalKind), *_OWN_KINDS]
+    return (
+        signals.filter(~pl.col("kind").is_in(known), ~pl.col("kind").str.contains(_OWN_STATES))
         .group_by("source", "kind")
-        .agg(signals=pl.len())
+        .agg(signals=pl.len().cast(pl.Int64))
         .sort("signals", "kind", descending=[True, False])
         .collect()
     )
 
 
-def _notes(found: Status, now: dt.datetime) -> list[str]:
-    """What a reader should know or do, the most urgent first."""
-    notes = []
-    for source in EXPIRING:
-        last = found.sources.filter(source=source)["last_at"]
-        age = now - last[0] if len(last) and last[0] is not None else None
-        if age is not None and age > RETENTION:
-            lost = stamp((now - RETENTION).replace(microsecond=0))
-            notes.append(
-                f"The newest evidence of {source} is {age.days} days old: what Twilio held between {stamp(last[0])} "
-                f"and {lost} has expired there. Fetch now to keep the rest, and on a schedule from here on."
+def _advice(sources: pl.DataFrame, coverage: pl.DataFrame, unnamed: pl.DataFrame, now: dt.datetime) -> list[str]:
+    """What to do, before it is too late."""
+    told = []
+    for source in _FETCHED:
+        ends = coverage.filter(pl.col("source") == source)["end"].drop_nulls()
+        if ends.is_empty():
+            continue
+        last: dt.datetime = ends.sort()[-1]
+        left = last + RETENTION - now
+        if left < dt.timedelta(0):
+            told.append(
+                f"{source}: what came between {stamp(last)} and {stamp(now - RETENTION)} is gone at Twilio. "
+                "Run 'flexkit fetch' at least every 3 weeks."
             )
-        elif age is not None and age > SOON:
-            notes.append(
-                f"The newest evidence of {source} is {age.days} days old; Twilio keeps 30. Run 'flexkit fetch' now."
+        elif left < NEAR:
+            told.append(
+                f"{source}: the last window ends {stamp(last)}; Twilio keeps 30 days. Run 'flexkit fetch' within "
+                f"{left.days} days."
             )
-    if found.tables.is_empty():
-        return [
-            "Nothing is held yet. Fetch from Twilio with 'flexkit fetch', or read files with 'flexkit import FILE'."
-        ]
-    held = set(found.sources["source"])
-    absent = [source for source in Source if source not in held and source != Source.TWILIO_API]
+    if sources.is_empty():
+        return [*told, "Nothing is held. Run 'flexkit fetch', or read files with 'flexkit import FILE'."]
+    absent = [source for source in Source if source not in set(sources["source"]) and source != Source.TWILIO_API]
     if absent:
-        collect = what_to_collect(Missing.SOURCE_NOT_COLLECTED)
-        notes.append(f"Nothing is held of {', '.join(absent)}. {collect}")
-    if not found.unnamed.is_empty():
-        notes.append("Name the handlers above in handlers.toml in the data folder: pages then speak in those names.")
-    return notes
+        told.append(f"Nothing is held of {', '.join(absent)}. {what_to_collect(Missing.SOURCE_NOT_COLLECTED)}")
+    if not unnamed.is_empty():
+        told.append("Name the handlers above in handlers.toml in the data folder: pages then speak in those names.")
+    return told
 
 
-def _plain(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {name: stamp(value) if isinstance(value, dt.datetime) else value for name, value in row.items()}
-        for row in frame.iter_rows(named=True)
-    ]
+def _span(first: dt.datetime | None, last: dt.datetime | None) -> str:
+    if last is None:
+        return ""
+    return f"{last:%Y-%m-%d %H:%M}" if first is None else f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}"
 
 
-def _row(name: str, count: str, rest: str) -> str:
-    return f"  {name:<22}{count}  {rest}".rstrip()
+def _age(hours: float | None) -> str:
+    if hours is None or hours < 0:
+        return ""
+    return f" ({hours:.0f} h ago)" if hours < 48 else f" ({hours / 24:.0f} days ago)"
 
 
-def _span(first: str | None, last: str | None) -> str:
-    return f"{first} to {last}" if first else ""
+def _reason(text: str | None) -> str:
+    return f": {text}" if text else ""
 
 
-def _gaps(row: dict[str, Any]) -> str:
-    told = f"; {row['gap_count']} gaps, {row['gap_seconds'] / 3600:,.1f} h in all" if row["gap_count"] else ""
-    return told + (f"; {row['open_windows']} windows to read again" if row["open_windows"] else "")
+def _shown(frame: pl.DataFrame, say: Any) -> list[str]:
+    told = [say(row) for row in frame.head(_SHOWN).iter_rows(named=True)]
+    return told if frame.height <= _SHOWN else [*told, f"  … and {frame.height - _SHOWN} more"]
