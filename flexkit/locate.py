@@ -121,9 +121,11 @@ def _cache_folder() -> Path:
 
 
 def _digest(folder: Path) -> str:
+    from flexkit import __version__
     from flexkit.tables.store import FORMAT
 
-    seen = hashlib.sha256(str(FORMAT).encode())
+    # Another version may normalize the same evidence in another way.
+    seen = hashlib.sha256(f"{FORMAT} {__version__}".encode())
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         seen.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return seen.hexdigest()[:16]
