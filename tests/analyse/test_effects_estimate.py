@@ -480,3 +480,26 @@ def test_days_to_wait_grow_with_what_is_to_be_seen() -> None:
 
 def test_elimination_takes_three_expected_events() -> None:
     assert days_for_elimination(0.5, phi=1.0) == pytest.approx(6.0, abs=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(40))
+def test_no_series_however_odd_breaks_an_estimate(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = int(rng.choice([1, 3, 20, 45, 90]))
+    level = float(rng.choice([0, 0.05, 3, 300]))
+    events = rng.poisson(level * np.exp(rng.choice([0.0, 2.0]) * rng.standard_normal(size))).astype(float)
+    exposure = np.full(size, float(rng.choice([1e-6, 1, 1e9])))
+    events[rng.random(size) < rng.choice([0, 0.3])] = NAN
+    exposure[rng.random(size) < rng.choice([0, 0.3])] = 0.0
+    events[: size // 2] *= rng.choice([0.0, 1.0])
+    dates = pl.date_range(FIRST, day(size - 1), eager=True)
+    frame = pl.DataFrame({"date": dates, "events": events, "exposure": exposure})
+    other = frame.with_columns(events=pl.Series(rng.poisson(3, size)).cast(pl.Float64))
+
+    for options in ({}, {"variance": "poisson"}, {"model": "exact"}, {"model": "weekly"}, {"control": other}):
+        found = effects.estimate(frame, day(int(rng.integers(size + 2))), **options)
+        if found["model"] != "undecided":
+            assert found["rr_low"] <= found["rr"] <= found["rr_high"]
+        else:
+            assert "undecided" in found["flags"]

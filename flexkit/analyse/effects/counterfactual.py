@@ -106,7 +106,8 @@ def _fill_plain(columns: dict[str, Floats], places: Integers, analysis: Analysis
     after = rows.after
     avoided = np.cumsum((expected - rows.series.events)[after])
     columns["avoided"][places[after]] = avoided
-    share = np.cumsum(expected[after]) / expected[after].sum()
+    exposure = rows.series.exposure[after]
+    share = np.cumsum(exposure) / exposure.sum()
     # The interval of the whole, narrowed to the share of it that each day has reached.
     spread = (found["avoided_high"] - found["avoided_low"]) / 2 * np.sqrt(share)
     columns["avoided_low"][places[after]], columns["avoided_high"][places[after]] = avoided - spread, avoided + spread

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flexkit.analyse.effects.exact import exact_posterior, exact_ratio
+from flexkit.analyse.effects.exact import exact_posterior
 from flexkit.analyse.effects.fit import StepFit, posterior_share
 from flexkit.analyse.effects.options import Estimate, Options
 from flexkit.analyse.effects.power import detectable
@@ -54,9 +54,9 @@ def step_estimate(fitted: StepFit, rows: Cut, options: Options, model: str, flag
     avoided, low, high = avoided_events(fitted, options.level)
     result.update(
         {
-            "rr": math.exp(fitted.log_rr),
-            "rr_low": math.exp(fitted.log_rr - half),
-            "rr_high": math.exp(fitted.log_rr + half),
+            "rr": ratio(fitted.log_rr),
+            "rr_low": ratio(fitted.log_rr - half),
+            "rr_high": ratio(fitted.log_rr + half),
             "log_rr_se": fitted.error,
             "phi": spread.phi,
             "rho": spread.rho,
@@ -74,18 +74,23 @@ def step_estimate(fitted: StepFit, rows: Cut, options: Options, model: str, flag
         }
     )
     if fitted.design.trend >= 0:
-        result["trend_rr"] = math.exp(float(fitted.fit.coefficients[fitted.design.trend]))
+        result["trend_rr"] = ratio(float(fitted.fit.coefficients[fitted.design.trend]))
     if fitted.design.slope >= 0:
         slope = float(fitted.fit.coefficients[fitted.design.slope])
         reach = fitted.quantile * fitted.error_of(fitted.design.slope)
         result.update(
             {
-                "slope_rr": math.exp(slope),
-                "slope_low": math.exp(slope - reach),
-                "slope_high": math.exp(slope + reach),
+                "slope_rr": ratio(slope),
+                "slope_low": ratio(slope - reach),
+                "slope_high": ratio(slope + reach),
             }
         )
     return result
+
+
+def ratio(logarithm: float) -> float:
+    """The ratio of a logarithm; infinite where it is too large for a number."""
+    return math.exp(logarithm) if logarithm < 700 else math.inf
 
 
 def avoided_events(fitted: StepFit, level: float) -> tuple[float, float, float]:
@@ -115,7 +120,7 @@ def exact_estimate(rows: Cut, options: Options, flags: list[str]) -> Estimate:
     spread, borrowed = _spread(rows, options)
     scale = spread.phi * spread.vif
     x0, n0, x1, n1 = rows.events_before, rows.exposure_before, rows.events_after, rows.exposure_after
-    ratio = exact_ratio(x0, n0, x1, n1, scale=scale, level=options.level)
+    exact = exact_ratio(x0, n0, x1, n1, scale=scale, level=options.level)
     expected = x0 / n0 * n1
     deviation = math.sqrt(scale * (expected * n1 / n0 + expected)) * 1.96
     notes = ["zero_after"] * (x1 == 0) + ["zero_before"] * (x0 == 0) + ["phi_borrowed"] * borrowed
@@ -125,15 +130,15 @@ def exact_estimate(rows: Cut, options: Options, flags: list[str]) -> Estimate:
     error = math.sqrt(scale * (1 / x0 + 1 / x1)) if x0 > 0 and x1 > 0 else math.nan
     result.update(
         {
-            "rr": ratio.rr,
-            "rr_low": ratio.low,
-            "rr_high": ratio.high,
+            "rr": exact.rr,
+            "rr_low": exact.low,
+            "rr_high": exact.high,
             "log_rr_se": error,
             "phi": spread.phi,
             "rho": spread.rho,
             "vif": spread.vif,
             "df": math.inf,
-            "p_value": ratio.p_value,
+            "p_value": exact.p_value,
             "p_harm": 1 - posterior_share(grid, posterior, 0.0),
             "p_target": posterior_share(grid, posterior, math.log(options.target_rr)),
             "avoided": expected - x1,

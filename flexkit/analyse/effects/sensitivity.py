@@ -10,6 +10,7 @@ import numpy as np
 
 from flexkit.analyse.effects.design import STEP, build
 from flexkit.analyse.effects.model import estimate_rows
+from flexkit.analyse.effects.report import ratio
 from flexkit.analyse.rates.expected import moment_alpha
 from flexkit.analyse.rates.glm import fit_glm
 
@@ -93,4 +94,4 @@ def _negative_binomial(rows: Cut, options: Options) -> Sensitivity:
         return Sensitivity("negative binomial", math.nan, math.nan, math.nan)
     reach = float(special.ndtri((1 + options.level) / 2)) * float(fit.standard_error(STEP))
     step = float(fit.coefficients[STEP])
-    return Sensitivity("negative binomial", math.exp(step), math.exp(step - reach), math.exp(step + reach))
+    return Sensitivity("negative binomial", ratio(step), ratio(step - reach), ratio(step + reach))

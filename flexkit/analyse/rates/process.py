@@ -30,7 +30,8 @@ class Rate:
     `lo` and `hi` bound the process's rate (over-dispersion and autocorrelation included), `described_lo` and
     `described_hi` only say how well these counts are known. `rule_of_three` is 3 / exposure, the upper bound in
     plain words when no event was seen (NaN otherwise). Flags: no_exposure, no_events, few_events (no percentages of
-    change), phi_borrowed, incident_days (`without_incidents` is the rate without them), counts_only.
+    change), phi_borrowed, incident_days (`without_incidents` is the rate without them), counts_only,
+    more_events_than_exposure (then intervals are those of counts).
     """
 
     estimand: str
@@ -65,12 +66,13 @@ def overall(
     series = _series(counts, chosen)
     series = series.keep(series.usable)
     events, exposure = float(series.events.sum()), float(series.exposure.sum())
-    spread, borrowed = _spread(series, chosen, history)
-    lo, hi = process_bounds(events, exposure, spread, level=level, binomial=chosen == "dup_share")
-    kind: Literal["wilson", "poisson_exact"] = "wilson" if chosen == "dup_share" else "poisson_exact"
-    described = bounds(np.float64(min(events, exposure) if kind == "wilson" else events), np.float64(exposure),
-                       kind=kind, level=level)  # fmt: skip
-    incidents = _incidents(series, chosen)
+    binomial = chosen == "dup_share" and events <= exposure
+    binomial = chosen == "dup_share" and events <= exposure
+    spread, borrowed = _spread(series, chosen, history, binomial=binomial)
+    lo, hi = process_bounds(events, exposure, spread, level=level, binomial=binomial)
+    kind: Literal["wilson", "poisson_exact"] = "wilson" if binomial else "poisson_exact"
+    described = bounds(np.float64(events), np.float64(exposure), kind=kind, level=level)
+    incidents = _incidents(series, binomial=binomial)
     kept = series.keep(~incidents)
     flags = [
         *(["no_exposure"] if exposure <= 0 else []),
@@ -78,6 +80,7 @@ def overall(
         *(["phi_borrowed"] if borrowed else []),
         *(["incident_days"] if incidents.any() else []),
         *(["counts_only"] if chosen == COUNT else []),
+        *(["more_events_than_exposure"] if chosen == "dup_share" and not binomial else []),
     ]
     known = exposure > 0
     return Rate(
@@ -127,7 +130,7 @@ def funnel(counts: pl.DataFrame, unit: str, *, estimand: Estimand = "dup_share")
 
     common = overall(collapse(counts), estimand=estimand)
     units = by_unit(counts, unit, estimand=estimand)
-    binomial = common.estimand == "dup_share"
+    binomial = common.estimand == "dup_share" and common.rate <= 1
     variance = common.rate * (1 - common.rate if binomial else 1.0)
     size = units["exposure"].to_numpy() / max(common.phi * common.vif, _between(units, common.rate, variance))
     columns = {}
@@ -178,8 +181,9 @@ def _series(counts: pl.DataFrame, estimand: Estimand) -> Series:
     return read_series(frame)
 
 
-def _spread(series: Series, estimand: Estimand, history: pl.DataFrame | None) -> tuple[Dispersion, bool]:
-    binomial = estimand == "dup_share"
+def _spread(
+    series: Series, estimand: Estimand, history: pl.DataFrame | None, *, binomial: bool
+) -> tuple[Dispersion, bool]:
     days = max(len(series), 1)
     if series.events.sum() >= FEW_EVENTS:
         return share_dispersion(series.events, series.exposure, series.index, binomial=binomial), False
@@ -207,12 +211,14 @@ def _scaled(series: Series, longer: Series, *, binomial: bool) -> Dispersion:
     return Dispersion(phi, rho, vif, max(max(len(series), 1) / vif - 1, 2.0))
 
 
-def _incidents(series: Series, estimand: Estimand) -> Booleans:
+def _incidents(series: Series, *, binomial: bool) -> Booleans:
     """Days far above the rest: four of the typical day's deviations (from the median, which they do not move)."""
     if not series.events.sum() > 0:
         return np.zeros(len(series), dtype=np.bool_)
     rate = series.events.sum() / series.exposure.sum()
-    variance = series.exposure * rate * (1 - rate if estimand == "dup_share" else 1.0)
+    variance = series.exposure * rate * (1 - rate if binomial else 1.0)
+    if rate >= 1 and binomial:
+        return np.zeros(len(series), dtype=np.bool_)
     with np.errstate(divide="ignore", invalid="ignore"):
         residual = (series.events - series.exposure * rate) / np.sqrt(variance)
     typical = np.sqrt(max(1.0, float(np.nanmedian(np.square(residual))) / 0.455)) if len(series) else 1.0

@@ -239,6 +239,6 @@ def _day_bounds(
 
     quantile = float(special.ndtri(0.975))
     events, exposure = series.events / whole.phi, series.exposure / whole.phi
-    if whole.estimand == "dup_share":
+    if whole.estimand == "dup_share" and "more_events_than_exposure" not in whole.flags:
         return wilson(np.minimum(events, exposure), exposure, quantile)
     return count_score(events, exposure, quantile)
