@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flexkit.analyse.effects.exact import exact_posterior
+from flexkit.analyse.effects.exact import exact_posterior, exact_ratio
 from flexkit.analyse.effects.fit import StepFit, posterior_share
 from flexkit.analyse.effects.options import Estimate, Options
 from flexkit.analyse.effects.power import detectable
