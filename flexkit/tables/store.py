@@ -9,12 +9,14 @@ import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote
 
 import polars as pl
 
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables.cache import Cache, code_of, identity
 from flexkit.tables.declared import read_fixes, read_handlers
+from flexkit.tables.parts import Parts
 from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import TABLES
 from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder
@@ -130,6 +132,29 @@ class Store:
         """The Parquet files of a stored table, for engines that read them themselves (`flexkit.tables.spark`)."""
         held = self._folder(name).opened()
         return [] if held is None else held.file_uris()
+
+    def days(self, name: str) -> dict[str, pl.LazyFrame]:
+        """The rows of a table in days, lazily; each day has a name that changes when its rows do."""
+        held = self._folder(name).opened()
+        if held is None:
+            return {}
+        files = pl.DataFrame(held.get_add_actions(flatten=True)).select(
+            day=pl.col("partition.day").cast(pl.String), path="path"
+        )
+        per_day = files.group_by("day").agg(pl.col("path").sort()).sort("day")
+        return {
+            f"{day}-{identity(*paths)}": pl.scan_parquet(
+                [f"{held.table_uri.rstrip('/')}/{unquote(path)}" for path in paths],
+                hive_partitioning=False,
+                missing_columns="insert",
+                extra_columns="ignore",
+            )
+            for day, paths in per_day.iter_rows()
+        }
+
+    def parts(self, module: str) -> Parts:
+        """Where what *module* makes of single days is kept; changed code has another place."""
+        return Parts(self.path / _CACHE / f"{module.rpartition('.')[2]}-{code_of(module)}")
 
     def _kept(self, name: str, result: Result) -> pl.LazyFrame:
         """A result of all evidence, computed once per state of the data and of what the user declared."""

@@ -1,0 +1,154 @@
+"""Counts kept day by day equal those of all signals at once, however interactions span the days."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from flexkit.analyse import heavy_pass, increments
+from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables.parts import Parts
+from flexkit.tables.schema import signal_keys
+from flexkit.tables.store import Store
+from tests.analyse.worlds import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = 86_400
+
+
+def whole(signals: pl.DataFrame) -> list[tuple[object, ...]]:
+    found: pl.DataFrame = heavy_pass.answer(signals.lazy()).collect()
+    return found.rows()
+
+
+def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame]:
+    """Days by a name that changes with the number of rows."""
+    return {
+        f"{key[0]}-{rows.height}-{number}": rows.lazy()
+        for key, rows in signals.partition_by("day", as_dict=True).items()
+    }
+
+
+def adversarial(seed: int, days: int = 12) -> pl.DataFrame:
+    """Interactions whose signals jump over days at random, on the very borders, and back in time."""
+    rng = random.Random(seed)
+    world = World()
+    for number in range(1, 60):
+        story = world.interaction(number, channel_type=rng.choice(["web", "voice", None]))
+        for _ in range(rng.randint(1, 5)):
+            border = rng.randrange(days) * DAY - DAY / 2
+            when = border + rng.choice([-1e-6, 0, 1e-6, -0.4, 5, rng.uniform(0, DAY)])
+            match rng.randrange(6):
+                case 0:
+                    story.closed(when)
+                case 1:
+                    story.log("close_channel", when, "fn", outcome=rng.choice(["accepted", "rejected", None]))
+                case 2:
+                    story.log("complete_task", when, "other")
+                case 3:
+                    story.task("completed", when)
+                case 4:
+                    story.log("close_participant", when, "fn")
+                case 5:
+                    story.warned(when)
+    return world.signals().with_columns(*signal_keys()).collect()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Parts:
+    return Parts(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_each_new_day_gives_what_all_days_at_once_give(kept: Parts, seed: int) -> None:
+    signals = adversarial(seed)
+    days = sorted(signals["day"].unique())
+    assert len(days) > 8
+
+    for last in days:
+        held = signals.filter(pl.col("day") <= last)
+        assert increments.counts(days_of(held), kept).rows() == whole(held)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_days_in_any_order_and_late_rows_give_the_same(kept: Parts, seed: int) -> None:
+    signals = adversarial(seed)
+    rng = random.Random(seed)
+    order = pl.Series([rng.randrange(8) for _ in range(signals.height)])
+
+    # Each batch adds rows to days that were thought to be over.
+    for batch in range(8):
+        held = signals.filter(order <= batch)
+        assert increments.counts(days_of(held), kept).rows() == whole(held)
+
+
+def test_a_day_that_loses_rows_is_taken_back(kept: Parts) -> None:
+    signals = adversarial(1)
+    increments.counts(days_of(signals), kept)
+    fewer = signals.filter(pl.col("day") != signals["day"].sort()[len(signals) // 2])
+
+    assert increments.counts(days_of(fewer), kept).rows() == whole(fewer)
+
+
+def test_only_the_new_day_is_read(kept: Parts) -> None:
+    signals = adversarial(2)
+    last = signals["day"].max()
+    increments.counts(days_of(signals.filter(pl.col("day") < last)), kept)
+
+    def refuse() -> pl.DataFrame:
+        pytest.fail("A day that was read before was read again.")
+
+    days = {
+        name: frame if name.startswith(str(last)) else pl.defer(refuse, schema=signals.schema)
+        for name, frame in days_of(signals).items()
+    }
+
+    assert increments.counts(days, kept).rows() == whole(signals)
+
+
+def test_a_lost_or_damaged_part_is_made_again(kept: Parts) -> None:
+    signals = adversarial(3)
+    last = signals["day"].max()
+    before = signals.filter(pl.col("day") < last)
+    increments.counts(days_of(before), kept)
+    parts = sorted(kept.folder.glob("*.parquet"))
+    parts[0].unlink()
+    parts[1].write_bytes(b"PAR1")
+
+    assert increments.counts(days_of(signals), kept).rows() == whole(signals)
+
+
+def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    kept = Parts(tmp_path / "file" / "parts")
+    signals = adversarial(4)
+
+    for _ in range(2):
+        assert increments.counts(days_of(signals), kept).rows() == whole(signals)
+
+
+def test_no_days_give_no_rows(kept: Parts) -> None:
+    assert increments.counts({}, kept).is_empty()
+
+
+def test_a_store_that_grows_by_days_and_is_compacted(tmp_path: Path) -> None:
+    signals = observed_frames(build(interactions=600, days=8, seed=2, name="sample")).signals
+    store = Store(tmp_path)
+    days = sorted(signals["day"].unique())
+
+    for last in days:
+        store.add({"signals": signals.filter(pl.col("day") == last)})
+        found = increments.counts(store.days("signals"), store.parts("flexkit.analyse.increments"))
+        assert found.rows() == heavy_pass.answer(store.table("signals")).collect().rows()
+
+    for batch in signals.sample(fraction=1, shuffle=True, seed=1).iter_slices(300):
+        store.add({"signals": batch})
+    store.compact()
+    again = increments.counts(store.days("signals"), store.parts("flexkit.analyse.increments"))
+    assert again.rows() == found.rows()
+    assert again["completed_count"].sum() > 400
