@@ -11,6 +11,7 @@ from flexkit.analyse.affected import evidence_of
 from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.handlers import named
+from flexkit.tables.schema import TERMINAL_KINDS
 from flexkit.terms import SignalKind, Source
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ TIMELINE: dict[str, pl.DataType | type[pl.DataType]] = {
 close, a duplicate, the warning about one, part of the cascade that one close sets off, or other. time_kind: receipt
 times are the receiver's clock."""
 
-_CASCADE = (SignalKind.PARTICIPANT_LEFT.value,)
+_CASCADE = (*TERMINAL_KINDS, SignalKind.PARTICIPANT_LEFT.value)
+"""What one close sets off by design."""
 _BLUR_US = 1_000_000
 """What one close sets off may carry a time this much before it: clocks differ."""
 
@@ -78,7 +80,7 @@ def _with_roles(lines: pl.DataFrame, causes: pl.DataFrame | None) -> pl.DataFram
     firsts, seconds = _named(causes, "first_evidence_sid"), _named(causes, "second_evidence_sid")
     unseen = causes.filter(pl.col("second_evidence_sid").is_null())["alert_sids"].explode().drop_nulls()
     is_attempt = pl.col("kind").is_in(list(OPERATIONS))
-    ends = pl.col("is_terminal").fill_null(value=False) | pl.col("kind").is_in(_CASCADE)
+    ends = pl.col("kind").is_in(_CASCADE)
     first_us = causes["first_closed_at"].dt.timestamp("us").min()
     after = pl.col("occurred_us") >= (pl.lit(first_us) - _BLUR_US) if first_us is not None else pl.lit(value=False)
     proves = pl.col("evidence_sid")

@@ -213,7 +213,7 @@ def _why(row: dict[str, Any], rules: pl.DataFrame) -> list[RenderableType]:
 
 def duration(seconds: float) -> str:
     """A span of time in the unit that suits it."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h"), (float("inf"), 86_400, "d")):
+    for limit, unit, name in ((120, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h"), (float("inf"), 86_400, "d")):
         if abs(seconds) < limit:
             return f"{seconds / unit:.{1 if abs(seconds / unit) < 10 else 0}f} {name}"
     return ""
