@@ -99,8 +99,9 @@ class Maker:
             said = self.scrubber.tree(records.said_by(executed))
             spent = round(time.monotonic() - began, 2)
             record = records.compared({**base, **said, "seconds": spent}, good)
-            _keep_notebook(executed, aside / "notebook.ipynb", self.scrubber)
-            return record, html.page(executed, record, good, self.drawings)
+            clean = _clean(executed, self.scrubber)
+            _keep(clean, aside / "notebook.ipynb")
+            return record, html.page(clean, record, good, self.drawings)
         except FlexkitError:
             raise
         except Exception as error:
@@ -113,13 +114,9 @@ class Maker:
                 self.drawings.start(spec)
 
 
-def _keep_notebook(executed: Any, path: Path, scrubber: Scrubber) -> None:
-    """Keep the executed notebook: no path of this machine, no secret, signed so that JupyterLab trusts it."""
-    import sqlite3
-    from contextlib import suppress
-
+def _clean(executed: Any, scrubber: Scrubber) -> Any:
+    """The executed notebook without paths of this machine, secrets, and what papermill noted of both."""
     import nbformat
-    from nbformat.sign import NotebookNotary
 
     held = executed.metadata.get("papermill", {})
     kept = {name: held[name] for name in ("parameters", "version", "start_time", "end_time") if name in held}
@@ -127,7 +124,21 @@ def _keep_notebook(executed: Any, path: Path, scrubber: Scrubber) -> None:
     for cell in executed.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
-    clean: Any = nbformat.from_dict(scrubber.tree(executed))  # type: ignore[no-untyped-call]
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                # Evidence was redacted when it was stored; what a cell or a library prints never was.
+                output.text = "\n".join(map(scrubber.line, output.text.split("\n")))
+    return nbformat.from_dict(scrubber.tree(executed))  # type: ignore[no-untyped-call]
+
+
+def _keep(clean: Any, path: Path) -> None:
+    """Keep the executed notebook, signed so that JupyterLab trusts it."""
+    import sqlite3
+    from contextlib import suppress
+
+    import nbformat
+    from nbformat.sign import NotebookNotary
+
     _write(path, nbformat.writes(clean))  # type: ignore[no-untyped-call]
     # A home that cannot be written costs the signature: charts are drawn in untrusted notebooks too.
     with suppress(OSError, sqlite3.Error):

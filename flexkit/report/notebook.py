@@ -120,11 +120,11 @@ def read(path: Path) -> Notebook:
     """The notebook at *path*."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
+        parameters = {found.name: found for cell in tagged for found in declared(source(cell))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
         msg = f"{path.name} is not a notebook that can be read ({type(error).__name__})."
         raise UsageError(msg) from None
-    tagged = [cell for cell in cells if "parameters" in cell.get("metadata", {}).get("tags", [])]
-    parameters = {found.name: found for cell in tagged for found in declared(source(cell))}
     return Notebook(path.stem, path, tuple(cells), parameters)
 
 

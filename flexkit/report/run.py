@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flexkit.errors import ExitCode
+from flexkit.errors import ExitCode, UsageError
 from flexkit.report import record as records
 from flexkit.terms import Verdict
 
@@ -95,6 +95,11 @@ def run_reports(
     now = dt.datetime.now(dt.UTC)
     options = {"since": since, "until": until, "as_of": as_of, "fail_above": fail_above}
     given = {name: value for name, value in options.items() if value not in ("", None)} | dict(parameters or {})
+    if "data" in given:
+        msg = (
+            "The data folder is not a parameter of a report: name it with --data, so that no page shows where it lies."
+        )
+        raise UsageError(msg)
     chosen = notebooks.find(names, notebooks_folder())
     values = notebooks.typed(chosen, given, now=now)
     place = folder(out)

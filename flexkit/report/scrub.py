@@ -40,6 +40,13 @@ class Scrubber:
             text = pattern.sub(_last_part, text)
         return text
 
+    def line(self, text: str) -> str:
+        """One line that a cell printed: scrubbed like all evidence, without paths; its indent is kept."""
+        if not text.strip():
+            return text
+        indent = text[: len(text) - len(text.lstrip())]
+        return indent + scrub_text(self.text(text), limit=2000)
+
     def sentence(self, text: str) -> str:
         """One line of an error: scrubbed like all evidence, without paths, at most 300 characters."""
         lines = text.strip().splitlines()

@@ -127,6 +127,7 @@ CONFIG: dict[str, Any] = {
         "symbolStrokeWidth": 1.5,
         "labelLimit": 260,
         "columns": 3,
+        "gradientStrokeColor": GRID,
     },
     "header": {"labelColor": INK, "titleColor": MUTED, "labelFontSize": 12, "labelAnchor": "start"},
     "line": {"strokeWidth": 2, "color": SERIES},

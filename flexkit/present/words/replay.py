@@ -72,7 +72,8 @@ def in_order(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said
     if useful.is_empty():
         return Said("No fix would prevent a warning", subtitle, "An empty chart.", "See above why.")
     last = useful.row(-1, named=True)
-    title = f"{count(useful.height, 'fix', 'fixes')} leave about {rough(max(last['after'], 0.0))} warnings a week"
+    leave = "leaves" if useful.height == 1 else "leave"
+    title = f"{count(useful.height, 'fix', 'fixes')} {leave} about {rough(max(last['after'], 0.0))} a week"
     words = [f"{row['label']} prevents {rough(row['prevented'])}" for row in useful.iter_rows(named=True)]
     caption = (
         "Each bar counts what the fixes above it have not prevented. Checking the status first silences most warnings, "

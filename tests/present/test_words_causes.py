@@ -1,0 +1,161 @@
+"""Sentences about causes, replay and evidence: the known before the unknown, and what to do next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import polars as pl
+import pytest
+
+from flexkit.analyse import tallies
+from flexkit.analyse.replay import SCHEMA
+from flexkit.present import frames, words
+from flexkit.terms import Cause, Verdict
+from flexkit.window import Window
+
+WINDOW = Window(dt.datetime(2026, 9, 24, tzinfo=dt.UTC), dt.datetime(2026, 10, 22, tzinfo=dt.UTC))
+C1, C2, UNKNOWN = Cause.DUPLICATE_PROCESSING, Cause.CHANNEL_CLOSED_DIRECTLY, Cause.UNDETERMINED
+
+
+def causes(*rows: tuple[str, str | None]) -> pl.DataFrame:
+    """Rows of the causes table, from cause and second handler."""
+    return pl.DataFrame(
+        [
+            {"interaction_sid": f"KD{at:032x}", "occurred_at": WINDOW.start + dt.timedelta(hours=at), "cause": cause,
+             "status": "confirmed", "missing": ["source_not_collected"] if cause == UNKNOWN else [],
+             "first_handler": "close-fn", "second_handler": handler, "gap_seconds": 2.0 + at}
+            for at, (cause, handler) in enumerate(rows)
+        ],
+        schema={"interaction_sid": pl.String, "occurred_at": pl.Datetime("us", "UTC"), "cause": pl.String,
+                "status": pl.String, "missing": pl.List(pl.String), "first_handler": pl.String,
+                "second_handler": pl.String, "gap_seconds": pl.Float64},
+    )  # fmt: skip
+
+
+def answered(*rows: tuple[str, str | None], completed: int = 1000) -> Any:
+    found = causes(*rows)
+    return words.causes(tallies.by_cause(found), tallies.by_handler(found), completed=completed, window=WINDOW)
+
+
+def test_no_evidence_is_no_answer() -> None:
+    assert answered(completed=0).verdict == Verdict.UNDECIDED
+
+
+def test_no_duplicate_needs_no_cause() -> None:
+    answer = answered()
+
+    assert answer.verdict == Verdict.OK
+    assert answer.headline.startswith("No duplicate among 1,000 completed interactions")
+
+
+def test_nothing_known_names_no_cause() -> None:
+    answer = answered((UNKNOWN, None), (UNKNOWN, None))
+
+    assert answer.verdict == Verdict.UNDECIDED
+    assert answer.headline == "Cannot tell why: none of 2 duplicates has a known cause."
+
+
+def test_the_most_frequent_known_cause_names_its_automation_and_fix() -> None:
+    answer = answered((C1, "sweeper"), (C1, "sweeper"), (C2, "crm"), (UNKNOWN, None))
+
+    assert answer.verdict == Verdict.OK
+    assert "“Same event processed twice”: 2 of 4 duplicates (50.0 %)" in answer.headline
+    assert answer.action.startswith("Start with sweeper, which completed again in 2 of them: handle each event once.")
+
+
+def test_with_too_little_known_the_order_is_left_open() -> None:
+    answer = answered((C1, "sweeper"), *[(UNKNOWN, None)] * 9)
+
+    assert answer.verdict == Verdict.UNDECIDED
+    assert "More than half have no known cause yet" in answer.action
+
+
+def test_alerts_about_proxy_are_counted_apart() -> None:
+    found = causes((C1, "sweeper"), (Cause.PROXY_ORIGIN, None))
+
+    said = words.pareto(tallies.by_cause(found), window=WINDOW, proxies=1)
+
+    assert said.subtitle.endswith("n = 1")
+    assert "1 further alert is about Proxy" in said.caption
+
+
+def test_what_is_missing_comes_with_the_cheapest_step() -> None:
+    found = causes((UNKNOWN, None), (C1, "x"))
+
+    said = words.missing(frames.named_missing(tallies.open_questions(found)), undetermined=1, window=WINDOW)
+
+    assert said.title == "A source is not collected: 1 of 1 undetermined duplicate"
+    assert "flexkit fetch" in said.caption
+
+
+def test_the_gap_is_told_by_its_median() -> None:
+    assert words.gap_times(causes((C1, "x"), (C1, "x"), (C1, "x")), window=WINDOW).title == "Half come within 3.0 s"
+    assert words.gap_times(causes(), window=WINDOW).title == "No gap is known"
+
+
+def test_a_handler_that_nobody_names_is_unknown() -> None:
+    said = words.by_handler(tallies.by_handler(causes((UNKNOWN, None), (UNKNOWN, None), (C1, "x"))), window=WINDOW)
+
+    assert said.title == "x completes again most often: 1 of 3 duplicates"
+    assert "unknown 2" in said.alt
+
+
+@pytest.mark.parametrize("say", [words.pareto, words.by_handler])
+def test_nothing_has_words_too(say: Any) -> None:
+    empty = tallies.by_cause(causes()) if say is words.pareto else tallies.by_handler(causes())
+
+    assert say(empty, window=WINDOW).title
+
+
+def replayed(**changes: Any) -> pl.DataFrame:
+    row: dict[str, Any] = dict.fromkeys(SCHEMA) | {
+        "fix_id": "check_status_first", "fix_count": 1, "status": "point", "reasons": [], "warnings_window": 26,
+        "window_days": 28.0, "prevented": 22.0, "prevented_share": 0.85, "prevented_per_week": 5.5,
+        "prevented_per_week_lo": 2.33, "prevented_per_week_hi": 8.87, "bound_lo": 20.0, "bound_hi": 24.0,
+        "prevented_premature_closes": 0.0, "seq_rank": 1, "seq_marginal": 22.0, "delta_read": 0.8, "ttl": 3600.0,
+    }  # fmt: skip
+    return pl.DataFrame([row | changes], schema=SCHEMA)
+
+
+def test_the_first_fix_is_one_sentence_with_what_it_would_save() -> None:
+    assert words.first_fix(replayed()) == (
+        "Do first: check the status before closing. It would prevent about 5.5 warnings a week [2.3 to 8.9], "
+        "85.0 % of the warnings."
+    )
+
+
+def test_without_identifiable_fixes_the_reason_stands_there() -> None:
+    blind = replayed(prevented=None, prevented_per_week=None, status="not_identifiable", reasons=["no_attempts"])
+
+    assert words.first_fix(blind) == (
+        "Which fix to do first cannot be told: no attempt of an affected interaction is recorded."
+    )
+    assert words.first_fix(replayed(warnings_window=0)).startswith("There is no warning to replay")
+
+
+def test_fixes_that_prevent_nothing_are_no_step() -> None:
+    assert words.in_order(replayed(seq_marginal=0.0), window=WINDOW).title == "No fix would prevent a warning"
+    assert words.in_order(replayed(), window=WINDOW).title == "1 fix leaves about 1 a week"
+
+
+def test_incomplete_sources_are_named_with_their_days() -> None:
+    days = pl.DataFrame({"source": ["studio", "studio", "debugger", "debugger"],
+                         "date": [WINDOW.start.date(), WINDOW.start.date() + dt.timedelta(days=1)] * 2,
+                         "state": ["complete", "gap", "complete", "complete"], "rows": [3, 0, 1, 1]})  # fmt: skip
+
+    said = words.coverage(days, window=WINDOW)
+    stands_on = words.provenance(days, window=WINDOW, version="1:2", newest=WINDOW.end, rejects=1)
+
+    assert said.title == "Incomplete: Studio on 1 of 2 days"
+    assert stands_on.sentence == (
+        "Days held completely: Studio 50.0 % and Debugger alerts 100 %. 1 record did not fit and was set aside."
+    )
+    assert stands_on.newest == "22 Oct 2026, 00:00 UTC"
+
+
+def test_no_source_at_all_is_said() -> None:
+    nothing = pl.DataFrame(schema={"source": pl.String, "date": pl.Date, "state": pl.String, "rows": pl.Int64})
+
+    assert words.coverage(nothing, window=WINDOW).title == "No source is held"
+    assert words.provenance(nothing, window=WINDOW, version="1:n", newest=None).sentence.startswith("No source is held")
