@@ -16,6 +16,7 @@ import polars as pl
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables.cache import Cache, code_of, identity
 from flexkit.tables.declared import read_fixes, read_handlers
+from flexkit.tables.lookup import around
 from flexkit.tables.parts import Parts
 from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import TABLES
@@ -132,6 +133,10 @@ class Store:
         """The Parquet files of a stored table, for engines that read them themselves (`flexkit.tables.spark`)."""
         held = self._folder(name).opened()
         return [] if held is None else held.file_uris()
+
+    def around(self, interaction_sid: str) -> pl.LazyFrame:
+        """The signals of one interaction and those that name a part of it (`flexkit.tables.lookup.around`)."""
+        return around(self.table("signals"), interaction_sid).lazy()
 
     def days(self, name: str) -> dict[str, pl.LazyFrame]:
         """The rows of a table in days, lazily; each day has a name that changes when its rows do."""

@@ -88,7 +88,7 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def workers() -> int:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=5) as answer:
                 return answer.read().decode().count('"ALIVE"') - 1
         except OSError:
             return -1
@@ -110,14 +110,14 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
         ending.callback(end)
         until(lambda: workers() >= 0, "the master does not answer")
-        for number in (1, 2):
-            processes.append(
-                begun(
-                    "org.apache.spark.deploy.worker.Worker", *here, "--cores", "1", "--memory", "512m",
-                    "--webui-port", str(free_port()), "--work-dir", str(work / f"worker-{number}"), address,
-                    log=f"worker-{number}.log",
-                )
-            )  # fmt: skip
+        processes += [
+            begun(
+                "org.apache.spark.deploy.worker.Worker", *here, "--cores", "1", "--memory", "512m",
+                "--webui-port", str(free_port()), "--work-dir", str(work / f"worker-{number}"), address,
+                log=f"worker-{number}.log",
+            )
+            for number in (1, 2)
+        ]  # fmt: skip
         until(lambda: workers() == 2, "the two workers do not join")
         yield address
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.tables import store_delta
 from flexkit.tables.schema import INSTANT, SIGNALS, key64, signal_keys
 from flexkit.tables.store import Store
 from flexkit.tables.store_delta import DeltaFolder
@@ -164,16 +165,16 @@ def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = N
 
 def write(store: DeltaFolder, rows: pl.DataFrame) -> None:
     """Append *rows* as the store does, without looking for rows that are there already: none are."""
-    from deltalake import CommitProperties, DeltaTable, Transaction
+    from deltalake import DeltaTable, write_deltalake
 
-    folder = store.opened()
-    if folder is None:
-        from flexkit.tables.store_delta import _KEEP_LOG
-
-        folder = DeltaTable.create(store.uri, schema=rows.schema, partition_by=["day"], configuration=_KEEP_LOG)
-    number = (folder.transaction_version("flexkit-ingest") or 0) + 1
-    store._append(
-        folder, store._sorted(rows), CommitProperties(app_transactions=[Transaction("flexkit-ingest", number)])
+    folder = store.opened() or DeltaTable.create(store.uri, schema=rows.schema, partition_by=["day"])
+    write_deltalake(
+        folder,
+        store_delta.in_order(SIGNALS, rows),
+        mode="append",
+        partition_by=["day"],
+        writer_properties=store_delta.ZSTD,
+        commit_properties=store_delta.commit_after(folder),
     )
 
 

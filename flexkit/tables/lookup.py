@@ -1,0 +1,57 @@
+"""The signals around one interaction, found by key: without reading the other columns of all days."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import polars as pl
+
+from flexkit.tables.schema import SIGNALS, key64
+
+LINKS = ("channel_sid", "conversation_sid", "task_sid")
+"""What a signal may name instead of its interaction."""
+
+_STEPS = 2
+"""A task may be known only by its channel, and that only by a record that names no interaction either."""
+_SHARED = dt.timedelta(days=7)
+"""How far around it another interaction is looked for that shares a part: conversations are used again."""
+
+
+def around(signals: pl.LazyFrame, interaction_sid: str) -> pl.DataFrame:
+    """Every one of the stored *signals* that names the interaction, or names none but one of its parts.
+
+    Signals of others that share one of its parts within seven days are there too: whoever links parts to
+    interactions must see that such a part is not this interaction's alone.
+    """
+    key = pl.DataFrame({"sid": [interaction_sid]}).select(key64("sid")).item()
+    if key is None:
+        return SIGNALS.empty()
+    rows = _whole(signals, pl.col("ikey") == key).filter(pl.col("interaction_sid") == interaction_sid)
+    unnamed = signals.filter(pl.col("ikey").is_null()).select("day", *LINKS).collect()
+    for _ in range(_STEPS):
+        days = unnamed.filter(_sharing(rows))["day"].unique().implode()
+        of_days = signals.filter(pl.col("day").is_in(days), pl.col("ikey").is_null(), _sharing(rows)).collect()
+        fresh = of_days.join(rows, on="signal_id", how="anti")
+        if fresh.is_empty():
+            break
+        rows = pl.concat([rows, fresh])
+    if rows.is_empty():
+        return rows
+    near = pl.col("day").is_between(pl.lit(rows["day"].min()) - _SHARED, pl.lit(rows["day"].max()) + _SHARED)
+    shared = _whole(signals.filter(near), pl.col("ikey").is_not_null(), pl.col("ikey") != key, _sharing(rows))
+    return pl.concat([rows, shared])
+
+
+def _whole(signals: pl.LazyFrame, *conditions: pl.Expr) -> pl.DataFrame:
+    """The *signals* that fulfil all *conditions*: first their days, so that forty columns of other days stay unread."""
+    days = signals.filter(*conditions).select(pl.col("day").unique()).collect()["day"]
+    if days.is_empty():
+        return SIGNALS.empty()
+    return signals.filter(pl.col("day").is_in(days.implode()), *conditions).collect()
+
+
+def _sharing(rows: pl.DataFrame) -> pl.Expr:
+    """Whether a signal names a part that *rows* name."""
+    return pl.any_horizontal(
+        pl.col(link).is_in(rows[link].drop_nulls().unique().implode()).fill_null(value=False) for link in LINKS
+    )
