@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 PRODUCTS = ("conversations", "events", "flex-api", "monitor", "studio", "taskrouter")
 """Twilio's products that flexkit reads; a host is ``product[.edge][.region].twilio.com``."""
 
-_HOST = re.compile(rf"({'|'.join(PRODUCTS)})((?:\.[a-z0-9-]+){{0,2}})\.twilio\.com")
+_HOST = re.compile(rf"(?:{'|'.join(PRODUCTS)})(?:\.[a-z0-9-]+){{0,2}}\.twilio\.com")
+# No user, no port, no fragment, nothing that a library could read in another way.
+_ASKED = re.compile(rf"https://(?P<host>{_HOST.pattern})(?P<tail>/[!-\"$-\[\]-~]*)")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -30,15 +32,16 @@ class Door:
 
     def address(self, url: str, params: Mapping[str, object] | None = None) -> tuple[str, str]:
         """Host that is asked and address to send to, for *url* with *params*; a foreign *url* is refused."""
-        parts = urlsplit(url)
-        if parts.scheme != "https" or _HOST.fullmatch(parts.netloc) is None:
+        asked = _ASKED.fullmatch(url)
+        if asked is None:
             msg = f"Refused to send credentials to {shown(url)}: flexkit reads Twilio's products over https only."
             raise FetchError(msg)
-        address = url.partition("#")[0] if self._base is None else f"{self._base}/{parts.netloc}{_tail(parts)}"
-        given = urlencode({key: value for key, value in (params or {}).items() if value is not None})
-        if given:
-            address += ("&" if parts.query else "?") + given
-        return parts.netloc, address
+        host, tail = asked["host"], asked["tail"]
+        address = url if self._base is None else f"{self._base}/{host}{tail}"
+        if params:
+            given = urlencode({key: value for key, value in params.items() if value is not None})
+            address += ("&" if "?" in tail else "?") + given
+        return host, address
 
     def next_page(self, url: object, asked: str) -> str:
         """*url* of the page after *asked*, as Twilio's own address; refused unless it is the same list."""
@@ -57,13 +60,13 @@ class Door:
             raise FetchError(msg)
         return text
 
-    def proxy(self, address: str) -> str | None:
-        """The proxy for *address* as the environment names it; looked up once per host."""
-        parts = urlsplit(address)
-        if parts.netloc not in self._proxies:
+    def proxy(self, host: str) -> str | None:
+        """The proxy for Twilio's *host* (or for the base URL) as the environment names it; looked up once."""
+        if host not in self._proxies:
+            parts = urlsplit(self._base or f"https://{host}")
             is_direct = bool(parts.hostname and proxy_bypass(parts.hostname))
-            self._proxies[parts.netloc] = None if is_direct else getproxies().get(parts.scheme)
-        return self._proxies[parts.netloc]
+            self._proxies[host] = None if is_direct else getproxies().get(parts.scheme)
+        return self._proxies[host]
 
 
 def certificates() -> ssl.SSLContext:
@@ -104,11 +107,6 @@ def _checked_base(base: str) -> str:
         )
         raise UsageError(msg)
     return base.rstrip("/")
-
-
-def _tail(parts: object) -> str:
-    path, query = getattr(parts, "path", ""), getattr(parts, "query", "")
-    return f"{path}?{query}" if query else str(path)
 
 
 def shown(url: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 RECORDS_AT_ONCE = 12_000
 CHARACTERS_AT_ONCE = 12 * 1024 * 1024
-SECONDS_AT_ONCE = 8.0
+SECONDS_AT_ONCE = 5.0
 """A batch is stored when it has so many records or characters, or is so old: what a kill can lose at most."""
+SHARE = 8.0
+"""Where storing is slow, a batch may be so many times as old as the last one took to store."""
 
 # Rows of these tables say "all that belongs to it is held": they are stored after everything else.
 _LAST = ("interactions", "executions")
@@ -93,6 +96,7 @@ class Sink:
         self._storing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
+        self._patience = SECONDS_AT_ONCE
         self._raw = None if keep_raw is None else _raw_file(keep_raw, now())
 
     async def put(
@@ -131,7 +135,7 @@ class Sink:
         if self._batch.is_full:
             self._begin()
         elif not self._batch.is_empty and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SECONDS_AT_ONCE, self._is_due)
+            self._timer = asyncio.get_running_loop().call_later(self._patience, self._is_due)
 
     async def flush(self) -> None:
         """Store what is left. Raises what kept a batch from being stored."""
@@ -177,11 +181,13 @@ class Sink:
         self._storing = asyncio.create_task(self._store_one(batch))
 
     async def _store_one(self, batch: _Batch) -> None:
+        begun = time.monotonic()
         try:
             done = await asyncio.to_thread(self._write, batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, every reader is told
             self._failure = error
             return
+        self._patience = max(SECONDS_AT_ONCE, SHARE * (time.monotonic() - begun))
         for added in done:
             self._summary.stored(added)
 

@@ -1,0 +1,205 @@
+"""Killed, cut off, out of disk, two at once: the store stays readable, and the next fetch completes it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flexkit.errors import ExitCode, FetchError, StoreError
+from flexkit.settings import Settings
+from flexkit.tables.store import Store
+from tests.collect.fetching import QUICK, days, fetched, held, small, truth
+from tests.server.api import PASSWORD, TwilioServer
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from tests.server.http import Request
+
+KILLS = 50
+SOURCES = ("task_events", "interactions", "conversations")
+
+
+@pytest.fixture(scope="module")
+def processes() -> Any:
+    """Processes that begin with everything imported, so that a kill hits the fetch and not its imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["flexkit.collect.twilio_api", "tests.collect.fetching", "deltalake"])
+    return context
+
+
+def fetch_here(folder: str, settings: dict[str, str], options: dict[str, Any]) -> None:
+    """What a process under test does; its exit code is the fetch's."""
+    import flexkit.collect.lock as lock
+    import flexkit.collect.sink as sink
+    from flexkit.collect.twilio_api import fetch
+
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    if "records_at_once" in options:
+        sink.RECORDS_AT_ONCE = options["records_at_once"]
+    if "lock" in options:
+        lock._LOCK = options["lock"]
+    if "largest_file" in options:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (options["largest_file"], options["largest_file"]))
+    try:
+        summary = fetch(
+            Store(folder), Settings(_env_file=None, **settings), days(1), sources=options["sources"], patience=QUICK
+        )
+    except (StoreError, FetchError) as error:
+        raise SystemExit(int(error.exit_code)) from None
+    raise SystemExit(int(summary.exit_code))
+
+
+def started(processes: Any, folder: Path, server: TwilioServer, **options: Any) -> BaseProcess:
+    """A process that fetches from *server* into *folder*."""
+    settings = {
+        "twilio_account_sid": server.account.sid,
+        "twilio_auth_token": PASSWORD,
+        "flexkit_twilio_base_url": server.url,
+    }
+    process: BaseProcess = processes.Process(
+        target=fetch_here, args=(str(folder), settings, {"sources": SOURCES, **options}), daemon=True
+    )
+    process.start()
+    return process
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_nothing_is_torn_doubled_or_lost(tmp_path: Path, processes: Any) -> None:
+    rng = random.Random(50)
+    account = small(interactions=10)
+    with TwilioServer(account, latency=0.004) as server:
+        whole = truth(server, SOURCES)
+        longest = 0.0
+        for name in ("warm", "measured"):
+            begun = time.monotonic()
+            process = started(processes, tmp_path / name, server, records_at_once=40)
+            process.join(60)
+            longest = time.monotonic() - begun
+            assert process.exitcode == ExitCode.OK
+        kills = completed = 0
+        folder = tmp_path / "0"
+        while kills < KILLS:
+            process = started(processes, folder, server, records_at_once=40)
+            process.join(rng.uniform(0.02, longest))
+            if process.exitcode is None:
+                os.kill(int(process.pid or 0), signal.SIGKILL)
+                kills += 1
+            process.join(10)
+            found = held(Store(folder))
+            assert all(rows <= whole[table] for table, rows in found.items())
+            if process.exitcode == ExitCode.OK:
+                assert found == whole
+                completed += 1
+                folder = tmp_path / str(completed)
+        _, store = fetched(folder, server, sources=SOURCES)
+        assert held(store) == whole
+
+
+def test_two_fetches_at_once_into_one_folder_leave_no_row_twice(tmp_path: Path, processes: Any) -> None:
+    with TwilioServer(small(), latency=0.01) as server:
+        pair = [started(processes, tmp_path, server) for _ in range(2)]
+        for process in pair:
+            process.join(60)
+        codes = sorted(process.exitcode for process in pair)
+
+        assert codes in ([0, 1], [0, 0])
+        assert held(Store(tmp_path)) == truth(server, SOURCES)
+
+
+def test_two_machines_that_do_not_share_a_lock_leave_no_row_twice(tmp_path: Path, processes: Any) -> None:
+    with TwilioServer(small(), latency=0.01) as server:
+        pair = [started(processes, tmp_path, server, lock=f".{name}.lock", records_at_once=30) for name in "ab"]
+        for process in pair:
+            process.join(60)
+
+        assert [process.exitcode for process in pair] == [0, 0]
+        assert held(Store(tmp_path)) == truth(server, SOURCES)
+
+
+def test_a_full_disk_ends_it_with_what_was_stored_readable(tmp_path: Path, processes: Any) -> None:
+    with TwilioServer(small()) as server:
+        fetched(tmp_path, server, sources=["alerts"])
+        before = held(Store(tmp_path))
+        process = started(processes, tmp_path, server, largest_file=5000)
+        process.join(60)
+
+        assert process.exitcode == ExitCode.FAILED
+        found = held(Store(tmp_path))
+        assert found["alerts"] == before["alerts"]
+        assert all(rows <= truth(server)[table] for table, rows in found.items())
+        _, store = fetched(tmp_path, server)
+        assert held(store) == truth(server)
+
+
+def test_a_folder_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("not a folder")
+    with TwilioServer(small()) as server:
+        with pytest.raises(StoreError, match="folder"):
+            fetched(tmp_path / "store", server)
+
+        assert not server.log
+
+
+def test_a_network_that_goes_away_leaves_the_rest_for_the_next_fetch(tmp_path: Path) -> None:
+    account = small()
+    with TwilioServer(account) as server:
+
+        def cut(_: Request) -> None:
+            if len(server.log) == 60:
+                server.stop_listening()
+
+        server.on_request = cut
+        summary, store = fetched(tmp_path, server)
+        asked = len(server.log)
+
+        assert summary.exit_code == ExitCode.INCOMPLETE
+        assert asked < 200
+        assert all(rows <= truth(server)[table] for table, rows in held(store).items())
+    with TwilioServer(account) as server:
+        summary, store = fetched(tmp_path, server)
+        assert summary.exit_code == ExitCode.OK
+        assert held(store) == truth(server)
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [("https://twilio.invalid", "host name not found"), ("http://127.0.0.1:9", "no connection")],
+)
+def test_an_unreachable_twilio_is_said_to_be_so(tmp_path: Path, base: str, said: str) -> None:
+    settings = Settings(
+        _env_file=None, twilio_account_sid="AC" + "0" * 32, twilio_auth_token=PASSWORD, flexkit_twilio_base_url=base
+    )
+    with TwilioServer(small()) as server, pytest.raises(FetchError, match=f"cannot be reached.*{said}") as caught:
+        fetched(tmp_path, server, settings=settings)
+
+    assert caught.value.exit_code == ExitCode.FAILED
+    assert PASSWORD not in str(caught.value)
+
+
+def test_an_interrupted_fetch_stores_what_it_read(tmp_path: Path) -> None:
+    account = small()
+    with TwilioServer(account) as server:
+
+        def interrupt(_: Request) -> None:
+            if len(server.log) == 70:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        server.on_request = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            fetched(tmp_path, server)
+        assert sum(map(len, held(Store(tmp_path)).values())) > 0
+        server.on_request = None
+        _, store = fetched(tmp_path, server)
+        assert held(store) == truth(server)
+
