@@ -51,7 +51,7 @@ def show(store: Store, interaction_sid: str, *, console: Console | None = None) 
     if not (interaction_sid.startswith("KD") and len(interaction_sid) == 34 and interaction_sid.isalnum()):
         msg = f"{clean(interaction_sid)!r} is no interaction: its SID is KD and 32 hexadecimal digits."
         raise UsageError(msg)
-    signals, alerts, handlers = store.table("signals"), store.table("alerts"), store.handlers()
+    signals, alerts, handlers = store.around(interaction_sid), store.table("alerts"), store.handlers()
     causes = store.table("causes").filter(pl.col("interaction_sid") == interaction_sid).collect()
     lines = lines_of.timeline(signals, interaction_sid, alerts=alerts, causes=causes, handlers=handlers)
     if lines.is_empty():

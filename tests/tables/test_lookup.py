@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from flexkit.analyse.explain import explain
 from flexkit.analyse.timeline import timeline
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables.schema import signal_keys
@@ -68,14 +69,16 @@ def test_keys_that_collide_are_told_apart_by_the_sid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", ["sample", "noisy"])
-def test_a_timeline_is_that_of_all_signals(tmp_path: Path, scenario: str) -> None:
+def test_a_timeline_and_its_reasons_are_those_of_all_signals(tmp_path: Path, scenario: str) -> None:
     seen = observed_frames(build(interactions=200, days=4, seed=7, name=scenario))
     store = Store(tmp_path)
     store.add({"signals": seen.signals, "alerts": seen.alerts})
     signals, alerts = store.table("signals"), store.table("alerts")
     chosen = signals.select(pl.col("interaction_sid").drop_nulls().unique().sort()).collect()["interaction_sid"]
 
-    for interaction in chosen.gather_every(9):
+    for interaction in chosen.gather_every(16):
         whole = timeline(signals, interaction, alerts=alerts)
         assert timeline(store.around(interaction), interaction, alerts=alerts).equals(whole)
+        reasons = explain(signals, interaction, alerts=alerts)
+        assert explain(store.around(interaction), interaction, alerts=alerts).equals(reasons)
         assert whole.height
