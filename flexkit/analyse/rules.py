@@ -223,8 +223,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "channel-closed-then-completed",
-        "A handler closed the channel to end the conversation, and the interaction was completed after that.",
-        _C2, _CONFIRMED, (*_RECORDED, "first_closed_channel", "first_was_answered", "means_end", "second_completes",
+        "A handler closed the channel to end the conversation, and another one completed the interaction after that.",
+        _C2, _CONFIRMED, (*_RECORDED, "another_handler", "first_closed_channel", "first_was_answered", "means_end", "second_completes",
                           "first_not_terminal", "task_was_open", "order_certain"), ("same_logic",),
     ),
     Rule(
@@ -232,8 +232,8 @@ RULES: tuple[Rule, ...] = (
         "A handler closed the channel, and an agent completed the task when the warning came.",
         _C2, _SUPPORTED, ("first_is_recorded", "first_closed_channel", "second_completes", "second_by_someone",
                           "first_not_terminal", "order_certain", "ends_or_soon"),
-        ("means_removal", "usually_means_removal", "named_for_removal", "invited_after",
-         "same_logic"),
+        # One handler that closes and then completes is what an agent's own desktop does every day.
+        ("means_removal", "usually_means_removal", "named_for_removal", "invited_after", "same_handler"),
     ),
     Rule(
         "channel-closed-then-closed",
