@@ -12,20 +12,21 @@ import numpy as np
 import polars as pl
 
 from flexkit.analyse.replay_impute import assess
-from flexkit.analyse.replay_pass import KINDS, OWNER, members
+from flexkit.analyse.replay_pass import KINDS, NEVER, OWNER, members
 from flexkit.analyse.replay_readings import Reach
 from flexkit.analyse.replay_status import Reason, ReplayStatus, judge, obstacles
 from flexkit.analyse.replay_study import DELTA_READ, TTL, Recorded, Study, Terms, recorded, study
 from flexkit.analyse.replay_table import ASSUMPTIONS, SCHEMA, table
-from flexkit.analyse.replay_tally import adopted, side_effects, tally
+from flexkit.analyse.replay_tally import adopted, tally
 from flexkit.analyse.replay_verify import calibration, predictions
 from flexkit.errors import UsageError
+from flexkit.terms import FixKind
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping, Sequence
 
-    from flexkit.terms import FixKind
+    from flexkit.analyse.replay_readings import Readings
     from flexkit.window import Window
 
 __all__ = [
@@ -142,11 +143,16 @@ def per_handler(
         .head(_ACTORS)
     )
     obstacle = obstacles(found.readings, has_warnings=bool(found.counted.any()))
+    premature = _premature(found)
+    affected = found.readings.with_warnings()
     rows = [
         row | {"handler": handler}
         for handler in actors["handler"]
-        for row in _changes(found, handler, obstacle, draws=draws, rng=np.random.default_rng(seed))
+        for row in _changes(found, affected, handler, obstacle, draws=draws, rng=np.random.default_rng(seed))
     ]
+    for row in rows:
+        if row["fix_kind"] == FixKind.CLOSE_PARTICIPANT:
+            row["prevented_premature_closes"] = premature.get(str(row["handler"]), 0)
     return (
         pl.DataFrame(rows, schema=_HANDLER_SCHEMA)
         .join(actors, on="handler", how="left")
@@ -167,32 +173,43 @@ _HANDLER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "imputed": pl.Float64,
     "share": pl.Float64,
     "prevented_per_week": pl.Float64,
-    "prevented_premature_closes": pl.Float64,
-    "orphans": pl.Float64,
+    "prevented_premature_closes": pl.Int64,
     "owner": pl.String,
 }
 
 
+def _premature(found: Study) -> dict[str, int]:
+    """Interactions of the window that each handler closed though only the agent was to be removed."""
+    closers = found.assessed.few.closer[:, 0]
+    first = found.readings.rows[closers[closers != NEVER]]
+    ours = pl.col("at").is_between(found.start_us, found.end_us, closed="left") & pl.col("removal")
+    return dict(first.filter(ours).drop_nulls("handler").group_by("handler").len().iter_rows())
+
+
 def _changes(
-    found: Study, handler: str, obstacle: Mapping[FixKind, Reason], *, draws: int, rng: np.random.Generator
+    found: Study,
+    affected: Readings,
+    handler: str,
+    obstacle: Mapping[FixKind, Reason],
+    *,
+    draws: int,
+    rng: np.random.Generator,
 ) -> list[dict[str, object]]:
     """Each fix kind in one handler alone."""
-    is_its = (found.readings.rows["handler"] == handler).fill_null(value=False).to_numpy()
-    narrowed = found.readings.narrowed(is_its)
+    is_its = (affected.rows["handler"] == handler).fill_null(value=False).to_numpy()
+    narrowed = affected.narrowed(is_its)
     assessed = assess(narrowed, delta_us=found.terms.delta_us, ttl_us=found.terms.ttl_us)
     span = (found.start_us, found.end_us)
-    mix = adopted({})
     counts = tally(
-        assessed, found.counted, mix, span=span, unseen=found.unseen_share, draws=draws, replicates=1, rng=rng
+        assessed, found.counted, adopted({}), span=span, unseen=found.unseen_share, draws=draws, replicates=1, rng=rng
     )
-    effects = side_effects(narrowed, assessed, mix, span=span)
     rows: list[dict[str, object]] = []
     for bit, kind in enumerate(KINDS):
         subset = 1 << bit
         if subset == OWNER and handler == found.readings.owner:
             continue
         told = counts.prevented
-        width = float(told.bound_high[subset] - told.bound_low[subset]) / max(counts.warnings, 1)
+        width = float(told.unknown[subset]) / max(counts.warnings, 1)
         status, _ = judge(members(subset), dict(obstacle), frozenset(), width)
         value = float(told.value[subset])
         point = value if status == ReplayStatus.POINT else None
@@ -208,8 +225,7 @@ def _changes(
                 "imputed": value,
                 "share": value / max(counts.warnings, 1),
                 "prevented_per_week": None if point is None else point * 7 / max(counts.days, 1 / 24),
-                "prevented_premature_closes": float(effects.premature_prevented[subset]),
-                "orphans": float(effects.orphans[subset]),
+                "prevented_premature_closes": 0,
                 "owner": found.readings.owner if subset == OWNER else None,
             }
         )

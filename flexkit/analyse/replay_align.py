@@ -147,6 +147,10 @@ def _with_closers(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
     passive = pl.col("is_warned") | pl.col("is_guarded") | pl.col("is_rejected")
     completes = pl.col("kind") == SignalKind.COMPLETE_REQUESTED
     rows = rows.with_columns(closes=~passive & ~completes, completes=~passive & completes)
+    # Most interactions have one attempt and no warning: it closed them, or there is nothing to tell.
+    is_plain = ~pl.col("interaction").is_duplicated() & ~pl.col("is_warned")
+    plain = rows.filter(is_plain & (pl.col("closes") | pl.col("completes"))).with_columns(is_timed=pl.lit(value=True))
+    rows = rows.filter(~is_plain)
     stretches = _stretches(rows.sort(*_STRETCH, "at", maintain_order=True), closed)
     shared = stretches.select(*_STRETCH, "verdict", "acted_at", "closer_at")
     rows = rows.join(shared, on=_STRETCH, how="left", maintain_order="left")
@@ -166,7 +170,7 @@ def _with_closers(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
         at=pl.when(moves.fill_null(value=False)).then("closer_at").otherwise("at")
     )
     rows = _without_known_skips(rows.with_columns(is_timed=pl.lit(value=True)))
-    return pl.concat((rows, _phantoms(stretches)), how="diagonal_relaxed")
+    return pl.concat((plain, rows, _phantoms(stretches)), how="diagonal_relaxed")
 
 
 def _stretches(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:

@@ -149,19 +149,23 @@ def _without_echoes(attempts: pl.DataFrame) -> pl.DataFrame:
 def _with_triggers(attempts: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
     """What kind of event set each attempt off, found by the event's SID or by the token of its delivery.
 
-    Null where the trigger is unknown, or is a TaskRouter event (EV…) that was not collected.
+    Null where the trigger is unknown, or is a TaskRouter event (EV…) that was not collected. A trigger
+    that is neither such an event nor a delivery of one is of another kind.
     """
-    triggers = attempts["trigger_id"].drop_nulls().unique().implode()
-    # A Studio execution runs the attempt; it is not what set the flow off.
-    events = signals.filter(
-        ~pl.col("kind").is_in([*ATTEMPT_KINDS, SignalKind.WARNING]) & (pl.col("source") != Source.STUDIO)
+    triggers = attempts.select(pl.col("trigger_id").drop_nulls().unique())
+    is_event = pl.col("trigger_id").str.starts_with("EV")
+    tasks = signals.filter(pl.col("source") == Source.TASKROUTER)
+    delivered = tasks.filter(
+        pl.col("kind").is_in(TERMINAL_TASK_KINDS) & pl.col("trigger_id").ne_missing(pl.col("evidence_sid"))
     )
-    named = [
-        events.filter(pl.col(name).is_in(triggers)).select(pl.col(name).alias("trigger_id"), named="kind")
-        for name in ("evidence_sid", "trigger_id")
-    ]
-    kinds = pl.concat(named).collect().unique("trigger_id", keep="first", maintain_order=True)
-    other = pl.when(~pl.col("trigger_id").str.starts_with("EV")).then(pl.lit(OTHER_TRIGGER))
+    by_event = tasks.select(trigger_id="evidence_sid", named="kind").join(
+        triggers.lazy().filter(is_event), on="trigger_id", how="semi"
+    )
+    by_token = delivered.select("trigger_id", named="kind").join(
+        triggers.lazy().filter(~is_event), on="trigger_id", how="semi"
+    )
+    kinds = pl.concat(pl.collect_all((by_event, by_token))).unique("trigger_id", keep="first", maintain_order=True)
+    other = pl.when(~is_event).then(pl.lit(OTHER_TRIGGER))
     return attempts.join(kinds, on="trigger_id", how="left", maintain_order="left").with_columns(
         trigger_kind=pl.coalesce("named", other)
     )

@@ -85,7 +85,7 @@ def _features(readings: Readings, outcome: Outcome, delta_us: int) -> pl.DataFra
         .with_columns(
             gap_seconds=pl.when(timed).then(seconds),
             is_fast=pl.when(timed).then(seconds <= delta_us / SECOND),
-            gap=pl.when(timed).then(seconds.cut(bins).to_physical()),
+            gap=pl.when(timed).then(pl.sum_horizontal((seconds > edge).cast(pl.Int8) for edge in bins)),
             ended=(pl.col("at_end") <= pl.col("c_at")).fill_null(value=False),
             is_same=pl.col("w_handler") == pl.col("c_handler"),
         )

@@ -66,6 +66,10 @@ class Attempts:
         """Attempts from a frame with one column for each field."""
         return cls(**{name: rows[name].to_numpy() for name in cls.__slots__})
 
+    def taken(self, chosen: Bools) -> Attempts:
+        """Only the *chosen* attempts; they must be all of their interactions."""
+        return Attempts(*(getattr(self, name)[chosen] for name in self.__slots__))
+
     def narrowed(self, touched: Bools) -> Attempts:
         """The same attempts, with fixes that reach only those *touched*."""
         return replace(self, scope=np.where(touched, self.scope, 0).astype(np.uint8))

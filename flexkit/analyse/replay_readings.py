@@ -54,6 +54,13 @@ class Readings:
     owner: str | None
     task_ends: pl.DataFrame
 
+    def with_warnings(self) -> Readings:
+        """The same readings of interactions with a warning alone."""
+        chosen = self.rows.select(pl.col("is_warned").any().over("number")).to_series()
+        few, many = (attempts.taken(chosen.to_numpy()) for attempts in (self.few, self.many))
+        rows = self.rows.filter(chosen).with_columns(stretch=pl.col("stretch").rle_id().cast(pl.Int64))
+        return replace(self, rows=rows, few=few, many=many)
+
     def narrowed(self, touched: Bools) -> Readings:
         """The same readings, with fixes that reach only the *touched* attempts."""
         return replace(self, few=self.few.narrowed(touched), many=self.many.narrowed(touched))

@@ -120,7 +120,7 @@ def recorded(
     """
     lazy = signals.lazy()
     if handlers is not None and (entries := handlers.lazy().collect()).height:
-        lazy = named(lazy, entries).drop("handler_kind")
+        lazy = named(lazy, entries)
     evidence = gather(lazy, None if alerts is None else alerts.lazy())
     seen = set(evidence.attempts["source"].drop_nulls().unique())
     seen |= {"debugger"} if evidence.warnings.height else set()

@@ -111,8 +111,8 @@ def table(
     rows = []
     for subset in sorted(range(1, SUBSETS), key=lambda number: (number.bit_count(), number)):
         kinds = members(subset)
-        width = counts.prevented.bound_high[subset] - counts.prevented.bound_low[subset]
-        status, reasons = judge(kinds, obstacle, missing, float(width) / max(counts.warnings, 1))
+        width = float(counts.prevented.unknown[subset]) / max(counts.warnings, 1)
+        status, reasons = judge(kinds, obstacle, missing, width)
         rows.append(
             _named(study, kinds, scope)
             | {"status": status.value, "reasons": reasons, "effect": effect(subset)}

@@ -35,13 +35,17 @@ Z90 = 1.645
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number for each of the 16 subsets, with an interval and with worst-case bounds."""
+    """A number for each of the 16 subsets, with an interval and with worst-case bounds.
+
+    `unknown` is how far apart the evidence alone leaves the bounds; the bounds themselves hold the interval.
+    """
 
     value: Floats
     low: Floats
     high: Floats
     bound_low: Floats
     bound_high: Floats
+    unknown: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +109,29 @@ def tally(
     by_warning, by_interaction = np.zeros((draws, SUBSETS)), np.zeros((draws, SUBSETS))
     noisy = [np.zeros((draws, SUBSETS)), np.zeros((draws, SUBSETS))]
     by_day = np.zeros((draws, days, SUBSETS))
+    in_days = np.argsort(day, kind="stable")
+    day_starts = np.flatnonzero(np.diff(day[in_days], prepend=-1))
+    days_seen = day[in_days][day_starts]
     for number, remains in enumerate(assessed.draws(draws, rng)):
-        prevented = (~remains[counted]) @ mix.T
-        freed = ~np.logical_or.reduceat(remains[counted], starts, axis=0) @ mix.T if total else prevented
-        np.add.at(by_day[number], day, prevented)
-        by_warning[number], by_interaction[number] = prevented.sum(axis=0), freed.sum(axis=0)
+        left = remains[counted]
+        held = _any(left, starts)
+        by_warning[number], by_interaction[number] = total - left.sum(axis=0), groups - held.sum(axis=0)
+        if total:
+            by_day[number, days_seen] = np.add.reduceat((~left)[in_days], day_starts, axis=0, dtype=np.float64)
         # The same interactions drawn anew: what a few misread or unseen ones would change.
         weight = rng.poisson(1.0, groups).astype(np.float64)
-        for part, values, weights in ((0, prevented, weight[group]), (1, freed, weight)):
-            again = (weights @ values) / max(weights.sum(), 1.0) * len(values)
-            noisy[part][number] = values.sum(axis=0) + noise * (again - values.sum(axis=0))
+        for part, values, weights in ((0, left, weight[group]), (1, held, weight)):
+            size, seen = len(values), (by_warning, by_interaction)[part][number]
+            again = size - (weights @ values) / max(weights.sum(), 1.0) * size
+            noisy[part][number] = seen + noise * (again - seen)
 
-    most, least = assessed.bounds()
-    bounds = [~most[counted] @ mix.T, ~least[counted] @ mix.T]
-    by_group = [~np.logical_or.reduceat(fate[counted], starts, axis=0) @ mix.T if total else np.zeros((0, SUBSETS))
-                for fate in (most, least)]  # fmt: skip
+    # Adoption mixes counts of subsets, so it can wait until everything is counted.
+    by_warning, by_interaction, by_day, *noisy = (
+        counts @ mix.T for counts in (by_warning, by_interaction, by_day, *noisy)
+    )
+    most, least = (fate[counted] for fate in assessed.bounds())
+    bounds = [(total - fate.sum(axis=0)) @ mix.T for fate in (most, least)]
+    by_group = [(groups - _any(fate, starts).sum(axis=0)) @ mix.T for fate in (most, least)]
     ahead = _ahead(by_day, replicates, rng)
     return Tally(
         total, groups, (end_us - start_us) / DAY_US, 1 - unread,
@@ -127,6 +139,12 @@ def tally(
         _estimate(by_interaction, noisy[1], by_group, total=groups, noise=noise),
         noisy[0], *ahead,
     )  # fmt: skip
+
+
+def _any(fate: Bools, starts: NDArray[np.int64]) -> Bools:
+    """Whether any warning of each interaction remains."""
+    found: Bools = np.logical_or.reduceat(fate, starts, axis=0) if len(starts) else fate
+    return found
 
 
 def _estimate(draws: Floats, noisy: Floats, bounds: Sequence[Floats], *, total: int, noise: float) -> Estimate:
@@ -138,8 +156,8 @@ def _estimate(draws: Floats, noisy: Floats, bounds: Sequence[Floats], *, total: 
     # Without any fix nothing is prevented, and that is certain.
     half[0] = 0.0
     low, high = np.clip(value - half, 0, total), np.clip(value + half, 0, total)
-    least, most = (side.sum(axis=0) for side in bounds)
-    return Estimate(value, low, high, np.minimum(least, low), np.maximum(most, high))
+    least, most = bounds
+    return Estimate(value, low, high, np.minimum(least, low), np.maximum(most, high), most - least)
 
 
 def _ahead(by_day: Floats, replicates: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -118,8 +118,9 @@ def calibration(predicted: pl.DataFrame, effects: pl.DataFrame) -> pl.DataFrame:
         if absent := [column for column in needed if column not in frame.columns]:
             msg = f"{name} has no column {', '.join(absent)}. It has: {', '.join(frame.columns)}."
             raise SchemaError(msg)
+    ratios = pl.col("rr", "rr_low", "rr_high").cast(pl.Float64).fill_nan(None)
     both = predicted.join(
-        effects.select("fix_id", pl.col("rr", "rr_low", "rr_high").cast(pl.Float64).fill_nan(None)),
+        effects.select(pl.col("fix_id").cast(pl.String), ratios),
         on="fix_id",
         how="left",
         maintain_order="left",

@@ -14,7 +14,7 @@ import polars as pl
 
 from flexkit.analyse import replay
 from flexkit.analyse.replay_pass import SUBSETS, members
-from flexkit.analyse.replay_status import ReplayStatus
+from flexkit.analyse.replay_status import Reason, ReplayStatus
 from flexkit.collect.simulate.degrade import Degradation
 from flexkit.collect.simulate.frames import observed_frames
 from flexkit.collect.simulate.world import build, warnings
@@ -90,6 +90,9 @@ def centre(job: tuple[int, int, int, str]) -> list[Held]:
         row = told.row(by_predicate=pl.col("fix_id") == "+".join(kinds), named=True)
         count = row["warnings_window"]
         guess, low, high, least, most = (row[name] / max(count, 1) for name in _TOLD)
+        if row["status"] == ReplayStatus.NOT_IDENTIFIABLE or Reason.SOURCE_NOT_COVERED in row["reasons"]:
+            # Nobody is shown a guess here, only the bounds.
+            guess = float("nan")
         held.append(
             Held(
                 loss, subset, row["status"], count, 1 - left[ours].sum() / total, guess, low, high, least, most,
@@ -102,7 +105,7 @@ def centre(job: tuple[int, int, int, str]) -> list[Held]:
 def tables(held: list[Held]) -> Iterator[str]:
     """A Markdown table for each kind of evidence."""
     frame = pl.DataFrame([{name: getattr(row, name) for name in Held.__slots__} for row in held])
-    error = pl.col("guess") - pl.col("truth")
+    error = (pl.col("guess") - pl.col("truth")).fill_nan(None)
     slack = 1e-9
 
     def within(low: str, high: str, truth: str = "truth") -> pl.Expr:
@@ -130,9 +133,11 @@ def tables(held: list[Held]) -> Iterator[str]:
         )
         yield "|---|---|---|---|---|---|---|---|"
         for row in rows.sort(pl.col("subset").bitwise_count_ones(), "subset").iter_rows(named=True):
+            bias = "–" if row["bias"] is None else f"{100 * row['bias']:+.2f}"
+            mean = "–" if row["bias"] is None else f"{100 * row['mean_abs']:.2f}"
             yield (
-                f"| {' + '.join(members(row['subset']))} | {row['truth']:.1%} | {100 * row['bias']:+.2f} "
-                f"| {100 * row['mean_abs']:.2f} | {row['covers']:.0%} ({100 * row['width']:.1f}) "
+                f"| {' + '.join(members(row['subset']))} | {row['truth']:.1%} | {bias} "
+                f"| {mean} | {row['covers']:.0%} ({100 * row['width']:.1f}) "
                 f"| {row['bounds']:.0%} ({100 * row['bounds_width']:.0f}) | {row['ahead']:.0%} | {row['points']:.0%} |"
             )
 
