@@ -31,8 +31,9 @@ SIDE = (
 def natural_completions(rows: pl.DataFrame) -> pl.DataFrame:
     """Completions that no log holds: an agent completed the task, as TaskRouter tells."""
     kinds = [SignalKind.TASK_COMPLETED.value, SignalKind.RESERVATION_COMPLETED.value]
+    ended = rows.filter(pl.col("kind").is_in(kinds))
     return (
-        rows.filter(pl.col("kind").is_in(kinds))
+        _with_worker(ended)
         .sort("interaction_sid", "occurred_us", "kind", descending=[False, False, True])
         .with_row_index("attempt_id", offset=NATURAL)
         .with_columns(
@@ -45,6 +46,21 @@ def natural_completions(rows: pl.DataFrame) -> pl.DataFrame:
             trigger_us=pl.lit(None, dtype=pl.Int64),
             trigger_task=pl.lit(None, dtype=pl.String),
         )
+    )
+
+
+def _with_worker(ended: pl.DataFrame) -> pl.DataFrame:
+    """*ended* with the worker of each task whose own event names none, as a callback does: its reservation's."""
+    served = (
+        ended.filter(pl.col("kind") == SignalKind.RESERVATION_COMPLETED, pl.col("worker_sid").is_not_null())
+        .group_by("interaction_sid", "task_sid")
+        .agg(served_us=pl.col("occurred_us").max(), server=pl.col("worker_sid").last())
+    )
+    at_once = (pl.col("occurred_us") - pl.col("served_us")).abs() <= NATURAL_US
+    return (
+        ended.join(served, on=["interaction_sid", "task_sid"], how="left", maintain_order="left")
+        .with_columns(worker_sid=pl.when(at_once).then(pl.coalesce("worker_sid", "server")).otherwise("worker_sid"))
+        .drop("served_us", "server")
     )
 
 
