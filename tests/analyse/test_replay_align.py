@@ -13,7 +13,6 @@ from flexkit.analyse.replay_match import one_to_one
 from flexkit.analyse.replay_study import Study, Terms, study
 from tests.analyse.replay_world import World, sid, typical
 
-
 HAPPENINGS = [
     *("close", "complete", "conversation", "step", "warn", "closed", "active", "wrapup", "timer", "canceled"),
     *("skip", "reject", "fail"),
