@@ -175,30 +175,36 @@ def _with_closers(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
 
 def _stretches(rows: pl.DataFrame, closed: pl.DataFrame) -> pl.DataFrame:
     """For each stretch: who acted first, when the first warning came, and what that says of the closer."""
-    at = pl.col("at")
+    at, is_closing = pl.col("at"), pl.col("closes") | pl.col("completes")
     # A sign of a close belongs to the first stretch; which of several it was is not told.
     in_first = pl.col("part") == 0
-    per = rows.group_by(_STRETCH, maintain_order=True).agg(
-        warned_at=at.filter(pl.col("is_warned")).min(),
-        closing_at=at.filter(pl.col("closes")).min(),
-        completing=at.filter(pl.col("completes")),
-        skew=pl.col("skew").filter(pl.col("closes") | pl.col("completes")).first(),
-        channel_type=pl.col("channel_type").drop_nulls().first(),
-    )
-    per = per.join(closed, on="interaction", how="left", maintain_order="left").with_columns(
-        closed_at=pl.when(in_first).then("closed_at"), closed_by=pl.when(in_first).then("closed_by")
-    )
+    per = (
+        rows.select(
+            *_STRETCH,
+            "channel_type",
+            warned_at=pl.when("is_warned").then(at),
+            closing_at=pl.when("closes").then(at),
+            completed_at=pl.when("completes").then(at),
+            skew=pl.when(is_closing).then("skew"),
+        )
+        .group_by(_STRETCH, maintain_order=True)
+        .agg(pl.col("warned_at", "closing_at", "completed_at", "skew").min(), pl.col("channel_type").min())
+        .join(closed, on="interaction", how="left", maintain_order="left")
+        .with_columns(
+            closed_at=pl.when(in_first).then("closed_at"), closed_by=pl.when(in_first).then("closed_by")
+        )
+    )  # fmt: skip
     # A request to close decides. A completed task comes next, where a sign of the close agrees: one agent
     # may complete hers while another goes on.
-    nearest = (
-        per.select(*_STRETCH, "closed_at", "completing").explode("completing", empty_as_null=True)
-        .filter((pl.col("completing") - pl.col("closed_at")).abs() <= _COMPLETING)
-        .group_by(_STRETCH).agg(completed_at=pl.col("completing").min())
-    )  # fmt: skip
-    per = per.join(nearest, on=_STRETCH, how="left", maintain_order="left").with_columns(
-        completed_at=pl.when(pl.col("closed_at").is_null()).then(pl.col("completing").list.min()).otherwise(
-            "completed_at"
-        )
+    agreeing = (
+        rows.filter("completes")
+        .join(per.drop_nulls("closed_at").select(*_STRETCH, "closed_at"), on=_STRETCH)
+        .filter((at - pl.col("closed_at")).abs() <= _COMPLETING)
+        .group_by(_STRETCH)
+        .agg(agreed_at=at.min())
+    )
+    per = per.join(agreeing, on=_STRETCH, how="left", maintain_order="left").with_columns(
+        completed_at=pl.when(pl.col("closed_at").is_null()).then("completed_at").otherwise("agreed_at")
     )
     late = pl.col("closing_at") > pl.min_horizontal(pl.col("closed_at") + _TOLERANCE, pl.col("warned_at"))
     closing = pl.when(~late.fill_null(value=False)).then("closing_at")

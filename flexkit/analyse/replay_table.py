@@ -14,7 +14,6 @@ from flexkit.analyse.replay_tally import Z90, adopted, effect, in_sequence, shap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flexkit.analyse.replay_pass import Floats
     from flexkit.analyse.replay_study import Study
     from flexkit.analyse.replay_tally import Estimate, SideEffects, Tally
     from flexkit.terms import FixKind
@@ -104,21 +103,25 @@ def table(
         unseen=study.unseen_share if unseen is None else unseen,
         replicates=replicates, rng=rng,
     )  # fmt: skip
+    sets = {subset: members(subset) for subset in sorted(range(1, SUBSETS), key=lambda one: (one.bit_count(), one))}
     effects = side_effects(study.readings, study.assessed, mix, span=span)
     obstacle = obstacles(study.readings, has_warnings=bool(study.counted.any()))
     missing = uncovered(coverage, study.recorded.seen, start_us=span[0], end_us=span[1])
-    alone = _singles(counts)
+    told = {
+        subset: judge(kinds, obstacle, missing, float(counts.prevented.unknown[subset]) / max(counts.warnings, 1))
+        for subset, kinds in sets.items()
+    }
+    known = [player for player in range(len(KINDS)) if not _is_blind(*told[1 << player])]
+    alone = _singles(counts, known) if counts.warnings else {}
     rows = []
-    for subset in sorted(range(1, SUBSETS), key=lambda number: (number.bit_count(), number)):
-        kinds = members(subset)
-        width = float(counts.prevented.unknown[subset]) / max(counts.warnings, 1)
-        status, reasons = judge(kinds, obstacle, missing, width)
+    for subset, kinds in sets.items():
+        status, reasons = told[subset]
         rows.append(
             _named(study, kinds, scope)
             | {"status": status.value, "reasons": reasons, "effect": effect(subset)}
             | _numbers(counts, subset, status, reasons)
             | _side(effects, subset)
-            | (alone[subset] if len(kinds) == 1 and counts.warnings else {})
+            | alone.get(subset, {})
         )
     return pl.DataFrame(rows, schema=SCHEMA).with_columns(pl.col(pl.Float64).fill_nan(None))
 
@@ -149,7 +152,7 @@ def _numbers(counts: Tally, subset: int, status: ReplayStatus, reasons: Sequence
         return held
     total, groups = counts.warnings, counts.interactions
     scale = 30 / max(counts.days, 1 / 24)
-    is_blind = status == ReplayStatus.NOT_IDENTIFIABLE or Reason.SOURCE_NOT_COVERED in reasons
+    is_blind = _is_blind(status, reasons)
     value, low, high = _told(counts.prevented, subset, is_blind=is_blind)
     freed, freed_low, freed_high = _told(counts.freed, subset, is_blind=is_blind)
     ahead = (low * scale, high * scale) if is_blind else (counts.ahead_low[subset], counts.ahead_high[subset])
@@ -193,20 +196,29 @@ def _side(effects: SideEffects, subset: int) -> dict[str, object]:
     }
 
 
-def _singles(counts: Tally) -> Mapping[int, dict[str, object]]:
-    """What only single fixes have: what nothing else prevents, the fair share, the place in the greedy order."""
-    values = counts.prevented.value
-    shares: Floats = shapley(counts.noisy)
-    fair = shapley(values)
-    half = Z90 * shares.std(axis=0, ddof=1) if len(shares) > 1 else np.zeros(len(KINDS))
+def _is_blind(status: ReplayStatus, reasons: Sequence[str]) -> bool:
+    """Whether only the bounds hold: a source is missing, or nothing at all is known."""
+    return status == ReplayStatus.NOT_IDENTIFIABLE or Reason.SOURCE_NOT_COVERED in reasons
+
+
+def _singles(counts: Tally, known: Sequence[int]) -> Mapping[int, dict[str, object]]:
+    """What single fixes have: what nothing else prevents, the fair share, the place in the greedy order.
+
+    Only *known* fixes play: what cannot be told can neither be ranked nor take a share from others.
+    """
+    games = range(1 << len(known))
+    subsets = [sum(1 << player for bit, player in enumerate(known) if game >> bit & 1) for game in games]
+    values, draws = counts.prevented.value[subsets], counts.noisy[:, subsets]
+    fair, shares = shapley(values), shapley(draws)
+    half = Z90 * shares.std(axis=0, ddof=1) if len(shares) > 1 else np.zeros(len(known))
     return {
-        1 << player: {
-            "unique_prevented": float(values[-1] - values[SUBSETS - 1 - (1 << player)]),
-            "shapley": float(fair[player]),
-            "shapley_lo": float(max(fair[player] - half[player], 0.0)),
-            "shapley_hi": float(min(fair[player] + half[player], counts.warnings)),
+        1 << known[bit]: {
+            "unique_prevented": float(values[-1] - values[len(values) - 1 - (1 << bit)]),
+            "shapley": float(fair[bit]),
+            "shapley_lo": float(max(fair[bit] - half[bit], 0.0)),
+            "shapley_hi": float(min(fair[bit] + half[bit], counts.warnings)),
             "seq_rank": rank,
             "seq_marginal": gain,
         }
-        for rank, (player, gain) in enumerate(in_sequence(values), start=1)
+        for rank, (bit, gain) in enumerate(in_sequence(values), start=1)
     }

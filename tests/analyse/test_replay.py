@@ -225,6 +225,8 @@ def test_a_source_that_a_fix_needs_but_nobody_held_leaves_bounds_only() -> None:
     assert (owner["status"], owner["reasons"]) == ("bounds_only", ["source_not_covered"])
     assert owner["prevented"] is None
     assert (owner["prevented_lo"], owner["prevented_hi"]) == (owner["bound_lo"], owner["bound_hi"])
+    assert (owner["seq_rank"], owner["shapley"]) == (None, None), "what cannot be told is not ranked"
+    assert sorted(told["seq_rank"].drop_nulls()) == [1, 2, 3]
 
 
 def test_each_handler_is_told_what_to_change() -> None:
