@@ -36,6 +36,7 @@ class World:
     rr: float = 0.5
     incidents: float = 0.0
     lost_days: float = 0.0
+    bursts: float = 0.0
     spike: float = 1.0
 
     def mood(self, rng: np.random.Generator) -> np.ndarray:
@@ -59,6 +60,8 @@ class World:
             # Half an incident a month, 2 to 30 hours at four to eight times the rate, when incidents is 1.
             hit = rng.random(size) < self.incidents / 60
             rate = rate * np.where(hit, 1 + rng.uniform(2, 30, size) / 24 * rng.uniform(3, 7, size), 1)
+        if self.bursts:
+            rate = rate * np.where(rng.random(size) < self.bursts, 8.0, 1.0)
         rate[self.before :] *= self.rr
         rate[self.before - 7 : self.before] *= self.spike
         events = rng.poisson(np.minimum(exposure * rate, exposure))
@@ -98,6 +101,7 @@ def regimes() -> list[World]:
                 replace(base, name=f"{name}, no effect", rr=1.0),
                 replace(base, name=f"{name}, harm", rr=1.5),
                 replace(base, name=f"{name}, incidents", incidents=1.0),
+                replace(base, name=f"{name}, 7 % of days at 8 times", bursts=0.07),
                 replace(base, name=f"{name}, 10 % of days lost", lost_days=0.1),
             ]
     return plain + troubled
