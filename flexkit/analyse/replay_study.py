@@ -151,13 +151,15 @@ def study(
 
 
 def _span(story: Story, window: Window | None) -> tuple[int, int]:
-    """Microseconds from the start to the end of *window*, else of all that was recorded."""
-    if window is not None:
-        epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-        start, end = ((instant - epoch) // dt.timedelta(microseconds=1) for instant in (window.start, window.end))
-        return start, end
+    """Microseconds from the start to the end of *window*, as far as anything was recorded in it."""
     seen = story.rows.filter(pl.col("born") != "phantom")["at"]
     first, last = seen.min(), seen.max()
     if not isinstance(first, int) or not isinstance(last, int):
-        return 0, 1
-    return first, last + 1
+        first, last = 0, 0
+    if window is None:
+        return first, last + 1
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    start, end = ((instant - epoch) // dt.timedelta(microseconds=1) for instant in (window.start, window.end))
+    # A window that reaches beyond the evidence is as long as the evidence: nobody looked at the rest.
+    held = max(start, first), min(end, last + 1)
+    return held if held[0] < held[1] else (start, end)

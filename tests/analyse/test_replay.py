@@ -188,6 +188,16 @@ def test_only_warnings_of_the_window_and_channel_types_count() -> None:
     assert replay.replay(signals, channel_types=["sms"])["warnings_window"][0] == 0
 
 
+def test_a_window_that_reaches_beyond_the_evidence_is_as_long_as_the_evidence() -> None:
+    signals = typical().signals()
+    wide = Window(START - dt.timedelta(days=50), START + dt.timedelta(days=50))
+
+    told = replay.replay(signals, window=wide)
+
+    assert told["window_days"][0] == pytest.approx(9, abs=0.2)
+    assert single(told, CHECK)["prevented_per_week"] == pytest.approx(48 * 7 / 9, rel=0.03)
+
+
 def test_alerts_in_their_own_table_count_once_and_those_of_proxy_do_not() -> None:
     world = typical(3)
     signals = world.signals()

@@ -13,8 +13,6 @@ from flexkit.errors import SchemaError
 from flexkit.terms import FixKind
 from tests.analyse.replay_world import START, World, typical
 
-LATER = START + dt.timedelta(days=60)
-
 
 def fixes(*rows: dict[str, object]) -> pl.DataFrame:
     """Fixes as the data folder declares them."""
@@ -71,6 +69,14 @@ def test_adoption_and_handlers_limit_what_is_expected() -> None:
     assert shares["idle"] == pytest.approx(0.25, abs=0.01)
     assert shares["sms"] is None
     assert shares["own"] is None
+
+
+def test_a_fix_before_all_evidence_has_no_prediction() -> None:
+    early = {"fix_id": "early", "kind": "idempotent_handling", "deployed_at": START - dt.timedelta(days=5)}
+
+    (told,) = predictions(typical(2).signals(), fixes=fixes(early)).iter_rows(named=True)
+
+    assert (told["status"], told["predicted_rr"]) == ("not_identifiable", None)
 
 
 def test_fixes_without_a_time_are_refused() -> None:
