@@ -330,6 +330,17 @@ def test_completeness_by_age_is_recovered_from_lags() -> None:
         assert share == pytest.approx(1 - math.exp(-hours / 6), abs=0.02)
 
 
+def test_days_whose_records_have_not_all_arrived_are_partial() -> None:
+    done, again = centre(days=5)
+    curve = pl.DataFrame({"age_hours": [0.0, 12.0, 36.0], "share": [0.7, 0.9, 1.0]})
+    end = dt.datetime(2026, 3, 7, tzinfo=dt.UTC)
+
+    counts = rates.daily_counts(done, again, arrival=curve, until=end)
+
+    assert counts["is_partial"].to_list() == [False, False, False, True, True]
+    assert counts["completeness"].to_list() == pytest.approx([1, 1, 1, 0.95, 0.7])
+
+
 def test_completeness_without_both_instants_is_empty() -> None:
     assert (
         rates.completeness(pl.DataFrame({"generated_at": []}), now=dt.datetime(2026, 3, 31, tzinfo=dt.UTC)).height == 0

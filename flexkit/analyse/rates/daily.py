@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.analyse.rates.calendar import check_zone, covered_share, local_days, local_midnight
+from flexkit.analyse.rates.lateness import PROVISIONAL, share_arrived
 from flexkit.errors import SchemaError, UsageError
 from flexkit.terms import Source
 
@@ -30,6 +31,7 @@ def daily_counts(
     by: Sequence[str] = (),
     causes: pl.DataFrame | pl.LazyFrame | None = None,
     coverage: pl.DataFrame | pl.LazyFrame | None = None,
+    arrival: pl.DataFrame | None = None,
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
 ) -> pl.DataFrame:
@@ -44,8 +46,9 @@ def daily_counts(
     sent the second completion) and `cause` (with *causes*); `handler` and `cause` exist only for duplicates, so
     each of their rows has the exposure of all (`collapse` knows). Where completions are known only from the
     warnings themselves there is no denominator: estimand is "count" and exposure the hours of the day. *since* and
-    *until* default to the first and last instant; the day of *until* is partial. Raises `UsageError` for an unknown
-    zone, `SchemaError` for an unknown dimension.
+    *until* default to the first and last instant; the day of *until* is partial. *arrival* is a curve of
+    `completeness`: days of which less than 98 % has arrived by *until* are partial too. Raises `UsageError` for an
+    unknown zone, `SchemaError` for an unknown dimension.
     """
     check_zone(tz)
     done, twice = completions.lazy(), duplicates.lazy()
@@ -76,7 +79,7 @@ def daily_counts(
         .join(events, on=["date", *by], how="left", nulls_equal=True)
         .with_columns(pl.col("exposure", *_COUNTED).fill_null(0).cast(pl.Int64))
     )
-    counts = _with_gaps(counts, coverage)
+    counts = _with_gaps(_with_arrival(counts, arrival, span[1]), coverage)
     if not has_denominator(completions):
         counts = counts.with_columns(exposure=pl.col("hours"), estimand=pl.lit(COUNT))
     else:
@@ -195,6 +198,17 @@ def _span(
     start = since or local_midnight(min(day for day in first if isinstance(day, dt.date)), tz)
     end = until or max(known)
     return (start, end) if end > start else None
+
+
+def _with_arrival(counts: pl.DataFrame, arrival: pl.DataFrame | None, until: dt.datetime) -> pl.DataFrame:
+    """*counts* whose young days are held only as far as their records have arrived."""
+    if arrival is None:
+        return counts
+    age = (pl.lit(until.astimezone(dt.UTC)) - pl.col("end")).dt.total_seconds() / 3600
+    share = share_arrived(arrival, counts.select(age.clip(lower_bound=0)).to_series().to_numpy())
+    return counts.with_columns(
+        held=pl.col("held") * pl.Series(share), is_partial=pl.col("is_partial") | (pl.Series(share) < PROVISIONAL)
+    )
 
 
 def _with_gaps(counts: pl.DataFrame, coverage: pl.DataFrame | pl.LazyFrame | None) -> pl.DataFrame:
