@@ -123,7 +123,7 @@ def evidence_of(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
         if fresh.is_empty():
             break
         rows = pl.concat([rows, fresh])
-    return rows
+    return pl.concat([rows, linking.steps(rows, signals)])
 
 
 def cases(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.LazyFrame:

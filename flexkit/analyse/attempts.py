@@ -56,6 +56,8 @@ _EVENT_NAMES = {
 }
 _EVENT_NAME = r"^(?:(?:task|reservation|workflow|task-queue|worker)\.[a-z.-]+|on[A-Z][A-Za-z]+)$"
 
+_CALLING_WIDGET = r"(?i)http|function|request|webhook|(?:^|[^a-z])api(?:[^a-z]|$)"
+
 
 def can_close(configuration: pl.DataFrame | None = None) -> pl.Expr:
     """Whether a Studio step is one of a widget that can close something.
@@ -77,15 +79,18 @@ def can_close(configuration: pl.DataFrame | None = None) -> pl.Expr:
 def attempts(rows: pl.DataFrame, configuration: pl.DataFrame | None = None) -> pl.DataFrame:
     """One row per recorded attempt in *rows*, oldest first in each interaction, with its trigger resolved.
 
-    Adds ``attempt_id``, ``operation``, ``went_through`` (neither rejected nor skipped), and of the event
-    that set it off, where that event was seen: ``trigger_key`` (the TaskRouter event's own SID, so that
-    two deliveries of one event have one key; else the trigger as logged), ``trigger_kind``,
-    ``trigger_us``, ``trigger_task``. The same line seen twice is one attempt; so are a Studio step and the line that
-    the function it ran has logged under the execution's SID.
+    Adds ``attempt_id``, ``operation``, ``is_vague`` (a flow ran, and may have closed or not), ``went_through``
+    (neither rejected nor skipped), and of the event that set it off, where that event was seen:
+    ``trigger_key`` (the TaskRouter event's own SID, so that two deliveries of one event have one key; else
+    the trigger as logged), ``trigger_kind``, ``trigger_us``, ``trigger_task``. The same line seen twice is
+    one attempt; so are a Studio step and the line that the function it ran has logged under the execution's
+    SID.
     """
     is_step = pl.col("kind") == SignalKind.STUDIO_STEP
+    clear = rows.filter(pl.col("kind").is_in(list(OPERATIONS)), ~is_step | can_close(configuration))
+    vague = _vague(rows, configuration).with_columns(is_vague=pl.lit(value=True))
     found = (
-        rows.filter(pl.col("kind").is_in(list(OPERATIONS)) & (~is_step | can_close(configuration)))
+        pl.concat([clear.with_columns(is_vague=pl.lit(value=False)), vague])
         .sort("interaction_sid", "occurred_us", "ekey", "signal_id", nulls_last=True)
         .unique(
             ["interaction_sid", "source", "kind", "handler", "trigger_id", "occurred_us", "task_sid", "outcome"],
@@ -123,6 +128,22 @@ def attempts(rows: pl.DataFrame, configuration: pl.DataFrame | None = None) -> p
             .then("trigger_id"),
         )
     )
+
+
+def _vague(rows: pl.DataFrame, configuration: pl.DataFrame | None) -> pl.DataFrame:
+    """Studio steps that call something, and executions whose steps are not held: they may have closed, or not."""
+    steps = rows.filter(pl.col("kind") == SignalKind.STUDIO_STEP)
+    calls = pl.coalesce("widget", "event_name").str.contains(_CALLING_WIDGET).fill_null(value=False)
+    by_definition = pl.lit(value=False)
+    if configuration is not None:
+        flows = configuration.filter(pl.col("kind") == "closer")["subject_sid"].drop_nulls()
+        by_definition = pl.col("flow_sid").is_in(flows.implode()).fill_null(value=False)
+    known = steps.select("interaction_sid", "trigger_id").unique()
+    executions = rows.filter(pl.col("kind") == "studio_execution").join(
+        known, on=["interaction_sid", "trigger_id"], how="anti"
+    )
+    named = steps.filter(calls & ~can_close(configuration) & ~by_definition)
+    return pl.concat([named, executions.with_columns(kind=pl.lit(SignalKind.STUDIO_STEP.value))])
 
 
 def deliveries(rows: pl.DataFrame) -> pl.DataFrame:

@@ -74,6 +74,11 @@ def first_closers(rows: pl.DataFrame, tried: pl.DataFrame, alerts: pl.DataFrame,
         .join(warned, on="interaction_sid", how="left", maintain_order="left")
         .join(seen_closed, on="interaction_sid", how="left", maintain_order="left")
         .filter((pl.col("occurred_us") <= pl.col("alert_us") + MATCH_US).fill_null(value=True))
+        # A flow that ran is taken to have closed the channel only where it was seen closed right then.
+        .filter(
+            ~pl.col("is_vague")
+            | (pl.col("occurred_us") - pl.col("shown_us")).is_between(-SKEW_US, CLOSING_LAG_US).fill_null(value=False)
+        )
     )
     lag = pl.col("occurred_us") - pl.col("shown_us")
     accepted = pl.col("outcome") == Outcome.ACCEPTED
@@ -108,7 +113,7 @@ def _warned_themselves(
     )
     others = pl.concat(
         [
-            tried.filter(pl.col("outcome") != Outcome.SKIPPED).select(
+            tried.filter(pl.col("outcome") != Outcome.SKIPPED, ~pl.col("is_vague")).select(
                 "interaction_sid", rival_id="attempt_id", other_us="occurred_us", within=pl.lit(MATCH_US)
             ),
             natural.select("interaction_sid", rival_id="attempt_id", other_us="occurred_us", within=pl.lit(NATURAL_US)),

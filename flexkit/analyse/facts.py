@@ -161,6 +161,11 @@ def _composed() -> list[pl.Expr]:
         ((col("first_is_step") & col("second_is_step")) | by_flows).alias("both_are_flows"),
         (col("second_is_recorded") | col("second_is_agent")).alias("second_by_someone"),
         (~col("second_is_recorded")).alias("second_unrecorded"),
+        (
+            (col("second_operation") != "complete_task")
+            | (col("second_outcome") != Outcome.ACCEPTED)
+            | (col("gap_us") <= 10 * SECOND)
+        ).alias("second_is_suspect"),
         ((col("second_closes") | col("second_reacts")) & ~col("second_is_agent")).alias("second_is_automation"),
         (
             (col("second_is_step") & ~col("first_is_recorded")) | (col("first_is_step") & ~col("second_is_recorded"))

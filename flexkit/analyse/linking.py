@@ -84,6 +84,31 @@ def _owned(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(interaction_sid=pl.coalesce("interaction_sid", *guesses)).drop(guesses)
 
 
+def steps(rows: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
+    """Studio steps in *signals* that name nothing but their execution, of the executions in *rows*.
+
+    Twilio's lists of steps leave the context out that would name the conversation.
+    """
+    runs = (
+        rows.filter(pl.col("source") == Source.STUDIO)
+        .drop_nulls("trigger_id")
+        .group_by("trigger_id")
+        .agg(owner=pl.col("interaction_sid").first(), owners=pl.col("interaction_sid").n_unique())
+        .filter(pl.col("owners") == 1)
+        .drop("owners")
+    )
+    if runs.is_empty():
+        return rows.clear()
+    bare = pl.all_horizontal(pl.col("interaction_sid", *LINKS).is_null())
+    return (
+        signals.filter(bare, pl.col("source") == Source.STUDIO)
+        .join(runs.lazy(), on="trigger_id")
+        .with_columns(interaction_sid=pl.col("owner"))
+        .select(rows.columns)
+        .collect()
+    )
+
+
 def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.DataFrame:
     """One warning signal per 80906 alert, whichever of the two frames holds it; adds ``origin``.
 

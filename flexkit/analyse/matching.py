@@ -34,12 +34,14 @@ def warned_seconds(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFram
     # To complete a task after its wrap-up is by design; a request that was refused is suspect.
     by_design = (pl.col("kind") == SignalKind.COMPLETE_REQUESTED) & (pl.col("outcome") != Outcome.REJECTED)
     refused = pl.col("outcome") == Outcome.REJECTED
-    handicap = pl.when(by_design).then(SECOND).when(refused).then(-SECOND // 2).otherwise(0).alias("handicap")
-    own, natural = later.select(*columns, handicap), after.select(*columns, handicap=pl.lit(0))
+    doubtful = by_design | pl.col("is_vague")
+    handicap = pl.when(doubtful).then(SECOND).when(refused).then(-SECOND // 2).otherwise(0).alias("handicap")
+    own, natural = later.select(*columns, handicap, "is_vague"), after.select(*columns, handicap=pl.lit(0))
+    sure, own = own.filter(~pl.col("is_vague")).drop("is_vague"), own.drop("is_vague")
     matched = alerts.head(0).with_columns(attempt_id=pl.lit(None, dtype=pl.UInt32))
-    for candidates, within in ((own, NEAR_US), (natural, NATURAL_US), (own, MATCH_US), (own, MATCH_US)):
+    for candidates, within in ((own, NEAR_US), (natural, NATURAL_US), (sure, MATCH_US), (sure, MATCH_US)):
         matched = pl.concat([matched, _nearest(alerts, candidates, matched, within)])
-    matched = pl.concat([matched, _lone(alerts, own, matched)])
+    matched = pl.concat([matched, _lone(alerts, sure, matched)])
     extra = (
         alerts.join(matched, on="alert_sid", how="anti")
         .join(matched.drop("alert_sid").rename({"alert_us": "known_us"}), on="interaction_sid")

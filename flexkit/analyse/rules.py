@@ -24,6 +24,7 @@ FACTS: dict[str, str] = {
     "second_completes": "the second completion completes a task or a conversation",
     "second_closes": "the second completion closes the channel",
     "second_by_someone": "the second completion is a recorded attempt, or an agent's completion",
+    "second_is_suspect": "the second is not a task completed after its wrap-up by design",
     "second_by_another": "the second completion is another handler's, or of another kind, or much later",
     "both_are_flows": "executions of Studio flows did or set off both",
     "step_and_unrecorded": "a Studio step is one of the two, and the other is not recorded",
@@ -224,8 +225,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "channel-closed-then-completed",
         "A handler closed the channel to end the conversation, and another one completed the interaction after that.",
-        _C2, _CONFIRMED, (*_RECORDED, "another_handler", "first_closed_channel", "first_was_answered", "means_end", "second_completes",
-                          "first_not_terminal", "task_was_open", "order_certain"), ("same_logic",),
+        _C2, _CONFIRMED, (*_RECORDED, "another_handler", "first_closed_channel", "first_was_answered", "means_end",
+                          "second_completes", "first_not_terminal", "task_was_open", "order_certain",
+                          "second_is_suspect"),
+        ("same_logic",),
     ),
     Rule(
         "channel-closed-then-agent",

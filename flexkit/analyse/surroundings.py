@@ -171,7 +171,11 @@ def with_deliveries(pairs: pl.DataFrame, found: Affected) -> pl.DataFrame:
         redelivered=pl.lit(value=True),
         first_redelivered=(pl.col("delivered_as") == pl.col("first_trigger_id")).any(),
     )
-    recorded = found.attempts.select("interaction_sid", nothing_recorded=pl.lit(value=False)).unique()
+    recorded = (
+        found.attempts.filter(~pl.col("is_vague"))
+        .select("interaction_sid", nothing_recorded=pl.lit(value=False))
+        .unique()
+    )
     return (
         pairs.join(flags, on="pair", how="left", maintain_order="left")
         .join(recorded, on="interaction_sid", how="left", maintain_order="left")

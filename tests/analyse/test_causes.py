@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import polars as pl
+import pytest
 
 from flexkit.analyse import causes
 from flexkit.analyse.facts import facts
@@ -488,3 +489,118 @@ def test_benign_interactions_give_no_rows() -> None:
     )
 
     assert classified(world).is_empty()
+
+
+class TestWhatFlowsAndLogsLeaveUnsaid:
+    def execution(self, story: Any, number: int, seconds: float) -> None:
+        story.signal(
+            "studio_execution", seconds, "studio", handler="studio:FW1", trigger_id=sid("FN", number),
+            evidence_sid=sid("FN", number), flow_sid=sid("FW", 1),
+        )  # fmt: skip
+
+    def test_two_executions_without_steps_around_close_and_warning_are_supported(self) -> None:
+        world = World()
+        story = world.interaction().closed(0.5)
+        self.execution(story, 1, -600)
+        self.execution(story, 2, -0.4)
+        self.execution(story, 3, 8.6)
+        story.warned(9)
+
+        row = only(world)
+
+        assert (row["cause"], row["status"]) == (C1, "supported")
+        assert row["gap_seconds"] == pytest.approx(9.0)
+
+    def test_a_flow_that_only_greets_closes_nothing(self) -> None:
+        world = World()
+        story = world.interaction().task("created", -590)
+        story.step(-600, widget="send_to_flex", handler="in/send_to_flex")
+        story.step(-601, widget="http_lookup", handler="in/http_lookup")
+        story.log("close_channel", 0, "fn", "tok").closed(0.4).log("close_channel", 15, "fn", "tok").warned(15)
+
+        row = only(world)
+
+        assert (row["cause"], row["first_handler"]) == (C1, "fn")
+
+    def test_a_flows_definition_tells_better_than_a_widgets_name(self) -> None:
+        world = World()
+        story = world.interaction().task("created", -600).task("workflow_timeout", -0.3).task("canceled", -0.2)
+        story.log("close_channel", 0, "owner", story.event()).closed(0.4).step(4, widget="say_goodbye").warned(4)
+        closer = {
+            "config_id": "c", "kind": "closer", "subject_sid": sid("FW", 1), "detail": "channel",
+            "handler": f"studio:{sid('FW', 1)}/say_goodbye",
+        }  # fmt: skip
+        configuration = pl.DataFrame([closer], schema=CONFIGURATION.dtypes).lazy()
+
+        assert undetermined(world)
+        assert verdict(world, configuration=configuration) == (C4, "supported")
+
+    def test_a_server_error_does_not_say_that_nothing_was_closed(self) -> None:
+        world = World()
+        world.interaction().log("close_channel", 0, "fn", "tok", outcome="rejected", http_status=504).closed(0.4).log(
+            "close_channel", 15, "fn", "tok", outcome="rejected", http_status=409
+        ).warned(15)
+
+        assert verdict(world) == (C1, "confirmed")
+
+    @pytest.mark.parametrize("prefix", ["KD", "UO", "WT", "CH"])
+    def test_the_sid_of_what_is_closed_is_no_trigger(self, prefix: str) -> None:
+        world = World()
+        world.interaction().task("created", -60).log("close_channel", 0, "fn", sid(prefix, 5)).closed(0.4).log(
+            "close_channel", 1500, "fn", sid(prefix, 5)
+        ).warned(1500)
+
+        row = only(world)
+
+        assert row["cause"] == "undetermined"
+        assert "no_trigger_identity" in row["missing"]
+
+    def test_the_name_of_an_event_tells_its_kind(self) -> None:
+        world = World()
+        world.interaction().log("close_channel", 0, "a", "workflow.timeout").closed(0.4).log(
+            "close_channel", 3, "b", "task.canceled"
+        ).warned(3)
+
+        assert verdict(world) == (C4, "confirmed")
+
+    def test_a_token_of_a_callback_leads_to_its_event(self) -> None:
+        world = World()
+        story = world.interaction().task("created", -60)
+        story.task("workflow_timeout", -0.5, deliveries=["tok-1|1|hooks/a"])
+        story.task("canceled", -0.4, deliveries=["tok-2|1|hooks/a", "cloud-2||event-streams"])
+        story.log("close_channel", 0, "a", "tok-1").closed(0.4).log("close_channel", 3, "b", "cloud-2").warned(3)
+
+        row = only(world)
+
+        assert (row["cause"], row["status"]) == (C4, "confirmed")
+        assert {story.event(), story.event(1)} <= set(row["evidence_sids"])
+
+    def test_what_set_off_the_first_close_and_came_again_explains_an_unlogged_second(self) -> None:
+        world = World()
+        story = world.interaction().task("created", -60)
+        first, again = (round(at(moment).timestamp() * 1e6) for moment in (-0.3, 19.8))
+        story.task("wrapup", -0.4, deliveries=[f"tok|{first}|hooks/a", f"tok|{again}|hooks/a"])
+        story.log("close_channel", 0, "fn", "tok").closed(0.4).warned(20)
+
+        assert verdict(world) == (C1, "supported")
+
+    def test_two_subscriptions_that_set_off_one_handler_are_supported(self) -> None:
+        world = World()
+        story = world.interaction().closed(0)
+        for seconds, token in ((-0.5, "global"), (-0.3, "scoped")):
+            story.signal("participant_left", seconds, "interactions_webhook", time_kind="receipt", trigger_id=token,
+                         task_sid=sid("WT", 11), subscription=f"hooks/{token}")  # fmt: skip
+        story.log("close_channel", -0.2, "on-left", "global").log("close_channel", 3, "on-left", "scoped").warned(3)
+
+        assert verdict(world) == (C1, "supported")
+
+    def test_steps_that_name_only_their_execution_are_found_by_it(self) -> None:
+        world = World()
+        story = world.interaction().task("created", -600).task("workflow_timeout", -0.3).task("canceled", -0.2)
+        story.log("close_channel", 0, "owner", story.event()).closed(0.4)
+        self.execution(story, 5, 2)
+        story.step(3, execution=5, interaction_sid=None, channel_sid=None, conversation_sid=None).warned(3)
+
+        row = only(world)
+
+        assert (row["cause"], row["second_handler"]) == (C4, "hours/close_channel")
