@@ -67,7 +67,9 @@ def test_a_wrong_call_is_a_sentence_and_exit_code_2(
     assert "unexpected" not in err
 
 
-@pytest.mark.parametrize("command", [("report",), ("status",), ("export", "alerts", "a.csv"), ("show", "KD" + "0" * 32)])
+@pytest.mark.parametrize(
+    "command", [("report",), ("status",), ("export", "alerts", "a.csv"), ("show", "KD" + "0" * 32)]
+)
 def test_a_named_folder_without_data_says_how_to_fill_it(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -151,6 +153,8 @@ def test_a_crash_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch
 
 
 def test_the_installed_script_and_the_module_are_the_same_program() -> None:
-    done = subprocess.run([sys.executable, "-m", "flexkit.cli", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "flexkit.cli", "--version"], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.startswith("flexkit, version ")
