@@ -106,7 +106,11 @@ def test_the_bundle_is_built_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.usefixtures("_no_bundle_yet")
-@pytest.mark.parametrize("broken", [b"", b"not gzip", gzip.compress(b"alert(1)"), gzip.compress(b"(function(){")[:20]])
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"not gzip", gzip.compress(b"alert(1)"), gzip.compress(b"(function(){")[:20]],
+    ids=["empty", "no gzip", "another script", "cut off"],
+)
 def test_a_broken_bundle_is_built_again(tmp_path: Path, broken: bytes) -> None:
     drawing.bundle()
     kept = next((tmp_path / "flexkit").iterdir())
