@@ -47,14 +47,12 @@ def _only_loopback() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No credentials and no data folder from outside; one cache folder for all workers of a run."""
+    """No credentials and no data folder from outside; one cache folder for the run."""
     patch = pytest.MonkeyPatch()
     for name in os.environ:
         if name.startswith(_ACCOUNT) and name not in _FOR_TESTS:
             patch.delenv(name)
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     yield
     patch.undo()
 
