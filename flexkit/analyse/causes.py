@@ -166,7 +166,12 @@ def _with_missing(judged: pl.DataFrame, windows: pl.DataFrame | None) -> pl.Data
         for word in ORDER
         if word in lacks
     ]
-    return judged.with_columns(missing=pl.concat_list(words).list.drop_nulls())
+    # Where all is held and still no rule fits, only the owner can say what her automations are and mean.
+    owner = pl.lit([Missing.NO_HANDLER_MAP.value], dtype=SIDS)
+    is_open = (col("cause") == Cause.UNDETERMINED) & (col("missing").list.len() == 0)
+    return judged.with_columns(missing=pl.concat_list(words).list.drop_nulls()).with_columns(
+        missing=pl.when(is_open).then(owner).otherwise("missing")
+    )
 
 
 def _strays(found: Affected) -> pl.DataFrame:

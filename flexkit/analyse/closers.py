@@ -136,7 +136,8 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
         .with_columns(is_channel=pl.col("kind").is_in(channel))
     )
     # Tasks of agents who left end while the conversation goes on: the channel, where it tells, decides.
-    chosen = shows.sort("interaction_sid", "is_channel", "occurred_us", descending=[False, True, False]).unique(
+    order = ("interaction_sid", "is_channel", "occurred_us", "kind", "evidence_sid")
+    chosen = shows.sort(*order, descending=[False, True, False, False, False]).unique(
         "interaction_sid", keep="first", maintain_order=True
     )
     worker = (
@@ -145,7 +146,7 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
             (pl.col("actor_type").str.to_lowercase() == "worker").fill_null(value=False),
         )
         .group_by("interaction_sid")
-        .agg(wrapped_us=pl.col("occurred_us").min(), wrapper=pl.col("worker_sid").first())
+        .agg(wrapped_us=pl.col("occurred_us").min())
     )
     by_agent = (pl.col("occurred_us") - pl.col("wrapped_us")).is_between(-CLOSING_LAG_US, 5 * SECOND)
     unserved = pl.col("kind").is_in(TERMINAL_TASK_KINDS)

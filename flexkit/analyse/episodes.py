@@ -85,15 +85,15 @@ def completions(signals: pl.LazyFrame) -> pl.LazyFrame:
         counts=~park & (kind != SignalKind.WARNING),
     )
     per = ends.group_by("interaction_sid").agg(
-        pl.col("channel_type").drop_nulls().first(),
+        pl.col("channel_type").max(),
         pl.col("closing_us").min(),
         pl.col("request_us").min(),
         pl.col("task_us").max(),
         pl.col("park_us").max(),
-        requester=pl.col("handler").sort_by("request_us", nulls_last=True).first(),
-        request_source=pl.col("source").sort_by("request_us", nulls_last=True).first(),
-        closing_source=pl.col("source").sort_by("closing_us", nulls_last=True).first(),
-        task_source=pl.col("source").sort_by("task_us", descending=True, nulls_last=True).first(),
+        requester=pl.col("handler").sort_by("request_us", "handler", nulls_last=True).first(),
+        request_source=pl.col("source").sort_by("request_us", "source", nulls_last=True).first(),
+        closing_source=pl.col("source").sort_by("closing_us", "source", nulls_last=True).first(),
+        task_source=pl.col("source").sort_by("task_us", "source", descending=True, nulls_last=True).first(),
         signal_count=pl.col("counts").sum().cast(pl.Int64),
     )
     parked = pl.col("closing_us").is_null() & (pl.col("task_us") <= pl.col("park_us") + _PARK_US).fill_null(value=False)

@@ -47,7 +47,7 @@ def warned_seconds(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFram
         .join(matched.drop("alert_sid").rename({"alert_us": "known_us"}), on="interaction_sid")
         .with_columns(distance=(pl.col("alert_us") - pl.col("known_us")).abs())
         .filter(pl.col("distance") <= BESIDE_US)
-        .sort("distance")
+        .sort("distance", "attempt_id")
         .unique("alert_sid", keep="first", maintain_order=True)
         .select(matched.columns)
     )
@@ -68,7 +68,7 @@ def _nearest(alerts: pl.DataFrame, candidates: pl.DataFrame, matched: pl.DataFra
         )
         .with_columns(distance=(pl.col("occurred_us") - pl.col("alert_us")).abs())
         .filter(pl.col("distance") <= within_us)
-        .sort(pl.col("distance") + pl.col("handicap"), "attempt_id")
+        .sort(pl.col("distance") + pl.col("handicap"), "attempt_id", "alert_us", "alert_sid")
     )
     return (
         near.unique("alert_sid", keep="first", maintain_order=True)

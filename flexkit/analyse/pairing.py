@@ -76,11 +76,11 @@ def pairs(rows: pl.DataFrame, tried: pl.DataFrame, *, has_alerts: bool) -> pl.Da
             maintain_order="left",
         )
         .join(
-            rows.group_by("interaction_sid").agg(pl.col("channel_type").drop_nulls().first()),
+            rows.group_by("interaction_sid").agg(pl.col("channel_type").max()),
             on="interaction_sid",
             how="left",
         )
         .with_columns(second_us=pl.coalesce("second_occurred_us", "alerted_us"), first_us="first_occurred_us")
-        .sort("interaction_sid", "second_us")
+        .sort("interaction_sid", "second_us", "second_attempt_id", pl.col("alert_sids").list.first(), nulls_last=True)
         .select(pl.col(name).cast(dtype) for name, dtype in PAIRS.items())
     )

@@ -122,7 +122,7 @@ def with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         .join(pairs.select("pair", "interaction_sid", "first_us"), on="interaction_sid")
         .filter(pl.col("event_us") < pl.col("first_us") - SECOND // 5)
         .group_by("pair")
-        .agg(task_was_open=~pl.col("is_end").sort_by("event_us").last())
+        .agg(task_was_open=~pl.col("is_end").sort_by("event_us", "is_end").last())
     )
     people = rows.group_by("interaction_sid").agg(was_served=kinds.is_in(served).any())
     added = [SignalKind.TASK_CREATED.value, "invite_created"]
