@@ -54,6 +54,7 @@ def environment(**extra: str) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages")),
+        "JUPYTER_PATH": str(Path(sys.prefix) / "share" / "jupyter"),  # Page templates lie beside the packages.
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this one as its opposite: "0" switches isolation off.
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
