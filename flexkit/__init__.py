@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flexkit.analyse import causes as causes
     from flexkit.analyse import effects as effects
     from flexkit.analyse import episodes as episodes
+    from flexkit.analyse import explain as explain
     from flexkit.analyse import quality as quality
     from flexkit.analyse import rates as rates
     from flexkit.analyse import replay as replay
@@ -45,6 +46,7 @@ _LAZY = {
     "charts": "flexkit.present.charts",
     "effects": "flexkit.analyse.effects",
     "episodes": "flexkit.analyse.episodes",
+    "explain": "flexkit.analyse.explain",
     "figure": "flexkit.present.figure:figure",
     "frames": "flexkit.present.frames",
     "open": "flexkit.locate:open_store",
@@ -67,6 +69,7 @@ __all__ = [
     "charts",
     "effects",
     "episodes",
+    "explain",
     "figure",
     "frames",
     "open",

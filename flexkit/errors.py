@@ -32,6 +32,10 @@ class FlexkitError(Exception):
 
     exit_code = ExitCode.FAILED
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the sentence, without a trace that adds nothing."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(FlexkitError):
     """An argument, a setting or a parameter is wrong."""

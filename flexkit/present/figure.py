@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import ReportError
@@ -73,11 +74,17 @@ def figure(chart: Any, *, alt: str, caption: str, table: pl.DataFrame | pl.LazyF
             msg = f"A figure needs {name} text. Say what can be seen (alt) and what to conclude (caption)."
             raise ReportError(msg)
     spec: dict[str, Any] = {**chart.to_dict(), "$schema": _LAB_SCHEMA, "description": alt}
+    spec["datasets"] = {name: [_as_json(row) for row in rows] for name, rows in spec.get("datasets", {}).items()}
     if found := _loads(spec):
         msg = f"A chart of a report must not load or link anything, but this one has {found!r}."
         raise ReportError(msg)
     shown = table if isinstance(table, Table) else tidy(table)
     return Figure(spec, alt=alt, caption=caption, table=shown)
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of data with null for what JSON has no word for: a number that is not known or not finite."""
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in row.items()}
 
 
 def _loads(spec: Any) -> str | None:

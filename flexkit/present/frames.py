@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.analyse.standout import ANY_CAUSE
 from flexkit.analyse.tallies import worth_reading
 from flexkit.present.words.labels import cause_label, fix_label, missing_label, source_label
 from flexkit.present.words.verdicts import verdict_label
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flexkit.analyse.effects import Analysis
+    from flexkit.analyse.quality import StoreStatus
     from flexkit.window import Window
 
 _PER_WEEK = 7 / pl.col("window_days").clip(1 / 24)
@@ -61,7 +63,6 @@ def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
         at_most="bound_hi",
         share="share",
         closes_too_early_prevented="prevented_premature_closes",
-        left_open="orphans",
     )
 
 
@@ -195,14 +196,47 @@ def holes(uncovered: pl.DataFrame) -> pl.DataFrame:
     return uncovered.select("start", "end", lane=_said("source", source_label))
 
 
-def rules(causes: pl.DataFrame) -> pl.DataFrame:
-    """Every rule about causes, those that hold for one of *causes* first: rule, holds, cause, what it says."""
-    from flexkit.analyse.rules import RULES
+def rules(explained: pl.DataFrame) -> pl.DataFrame:
+    """Every rule of `explain.explain`, those that hold first: cause, what it says, why it does not hold."""
+    if explained.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys(("holds", "cause", "what_it_says", "why_not", "rule"), pl.String))
+    return explained.select(
+        "holds", _said("cause", cause_label), what_it_says="sentence", why_not="because", rule="rule"
+    ).sort("holds", descending=True, maintain_order=True)
 
-    held = set(causes["rules"].explode().drop_nulls()) if causes.height else set()
-    rows = [(rule.id in held, cause_label(rule.cause), rule.sentence, rule.id) for rule in RULES]
-    return pl.DataFrame(rows, schema=["holds", "cause", "what_it_says", "rule"], orient="row").sort(
-        "holds", descending=True, maintain_order=True
+
+def stands_out(found: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
+    """What `standout.standout` found for duplicates of any cause, for `charts.stands_out`."""
+    return (
+        found.filter(pl.col("cause") == ANY_CAUSE)
+        .sort("stands_out", "excess_low", descending=True)
+        .head(most)
+        .select(
+            label=pl.format("{}: {}", pl.col("dimension").str.replace_all("_", " ").str.replace(" sid", ""), "value"),
+            ratio="rr",
+            lo="rr_low",
+            hi="rr_high",
+            events="events",
+            exposure="interactions",
+            is_significant="stands_out",
+            compared_with="compared_with",
+        )
+        .filter(pl.col("ratio").is_finite() & (pl.col("ratio") > 0) & (pl.col("lo") > 0) & pl.col("hi").is_finite())
+    )
+
+
+def sources(status: StoreStatus) -> pl.DataFrame:
+    """What is held of each source, how new it is, and where it falls short, as a page lists it."""
+    short = status.shortfalls.group_by("source").agg(
+        falls_short=pl.format("{} ({})", "state", "windows").str.join(", ")
+    )
+    return status.sources.join(short, on="source", how="left", maintain_order="left").select(
+        _said("source", source_label),
+        "signals",
+        newest="last_at",
+        days_held=pl.col("held_days").round(1),
+        days_of_gaps=pl.col("gap_days").round(1),
+        falls_short="falls_short",
     )
 
 

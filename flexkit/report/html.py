@@ -42,7 +42,8 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
     """The page of an executed notebook."""
     figures = _Figures(drawings)
     exporter = _exporter(figures)
-    lead, parts, setup = _split(executed.cells)
+    head, parts, setup = _split(executed.cells)
+    lead = _export(exporter, executed, head)
     sections = [Section(id_, title, _export(exporter, executed, cells)) for id_, title, cells in parts]
     code = "".join(_folded_code(cell, summary="") for cell in setup)
     vega, vega_hash = drawing.bundle() if figures.charts else ("", "")
@@ -51,7 +52,7 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
         .get_template("page.html.j2")
         .render(
             run=record,
-            lead=_export(exporter, executed, lead),
+            lead=lead,
             sections=sections,
             setup=code,
             since=records.changes(record, before),
@@ -128,7 +129,7 @@ class _Figures:
             return " "
         if TABLE_MIME in bundle:
             table = Table.from_dict(bundle[TABLE_MIME]).to_html(caption="")
-            self.used.append(f'<div class="scroll" tabindex="0" role="region" aria-label="Table">{table}</div>')
+            self.used.append(f'<div class="scroll" tabindex="0" role="group" aria-label="Table">{table}</div>')
             return f"<p>{self._token}-{len(self.used) - 1}</p>"
         if (spec := chart_of(output)) is None:
             return ""

@@ -58,6 +58,15 @@ def test_data_may_hold_any_word() -> None:
     figure(alt.Chart(frame).mark_point().encode(x="href:N"), alt="a", caption="b", table=frame)
 
 
+def test_numbers_that_json_has_no_word_for_are_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pl.DataFrame({"x": [1.0, float("nan"), float("inf")]})
+    one = figure(alt.Chart(frame).mark_point().encode(x="x:Q"), alt="a", caption="b", table=frame)
+
+    (bundle, _), _ = shown(monkeypatch, one)
+
+    assert '{"x": 1.0}, {"x": null}, {"x": null}' in json.dumps(bundle[LAB_MIME], allow_nan=False)
+
+
 def test_jupyterlab_gets_the_type_that_it_draws_and_words_below(monkeypatch: pytest.MonkeyPatch) -> None:
     (bundle, metadata), (below, mark) = shown(monkeypatch, figure(chart(), alt="A line.", caption="So.", table=FRAME))
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from flexkit.analyse import tallies
+from flexkit.analyse.quality import StoreStatus
 from flexkit.analyse.replay import SCHEMA
 from flexkit.present import frames, words
 from flexkit.terms import Cause, Verdict
@@ -139,17 +140,28 @@ def test_fixes_that_prevent_nothing_are_no_step() -> None:
     assert words.in_order(replayed(), window=WINDOW).title == "1 fix leaves about 1 a week"
 
 
+def status() -> StoreStatus:
+    nothing = pl.DataFrame()
+    return StoreStatus(
+        "store", "1:2", nothing, nothing, nothing, nothing,
+        lateness=pl.DataFrame({"what": ["Alerts written down"], "p95_seconds": [3.0]}),
+        rejects=pl.DataFrame({"reason": ["no SID", "no time zone"], "count": [1, 2]}),
+        unknown=nothing, unnamed=nothing, advice=[],
+    )  # fmt: skip
+
+
 def test_incomplete_sources_are_named_with_their_days() -> None:
     days = pl.DataFrame({"source": ["studio", "studio", "debugger", "debugger"],
                          "date": [WINDOW.start.date(), WINDOW.start.date() + dt.timedelta(days=1)] * 2,
                          "state": ["complete", "gap", "complete", "complete"], "rows": [3, 0, 1, 1]})  # fmt: skip
 
     said = words.coverage(days, window=WINDOW)
-    stands_on = words.provenance(days, window=WINDOW, version="1:2", newest=WINDOW.end, rejects=1)
+    stands_on = words.provenance(days, window=WINDOW, version="1:2", newest=WINDOW.end, status=status())
 
     assert said.title == "Incomplete: Studio on 1 of 2 days"
     assert stands_on.sentence == (
-        "Days held completely: Studio 50.0 % and Debugger alerts 100 %. 1 record did not fit and was set aside."
+        "Days held completely: Studio 50.0 % and Debugger alerts 100 %. Alerts written down: 95 % within 3.0 s. "
+        "3 records did not fit and were set aside, most often because: No time zone."
     )
     assert stands_on.newest == "22 Oct 2026, 00:00 UTC"
 

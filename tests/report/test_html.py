@@ -119,6 +119,10 @@ def test_there_is_one_bundle_for_all_figures(page: str) -> None:
     assert page.count('id="vega"') == 1
 
 
+def test_a_figure_before_the_first_question_counts_too() -> None:
+    assert 'id="vega">H4sI' in rendered(new_code_cell("early()", outputs=figure_outputs("pareto")))
+
+
 def test_a_page_without_figures_carries_no_bundle() -> None:
     assert 'id="vega"' not in rendered(answer_cell())
 

@@ -13,7 +13,7 @@ from flexkit.report.scrub import Scrubber
     ("text", "shown"),
     [
         ("File /home/alice/store/meta.json is gone", "File …/meta.json is gone"),
-        ("/var/tmp-of-alice/x", "…/x"),
+        ("/srv/alice/x", "…/x"),
         ("in C:\\Users\\alice\\store now", "in …/store now"),
         ("see https://hooks.example.com/home/close", "see https://hooks.example.com/home/close"),
         ("handler /webhooks/close", "handler /webhooks/close"),

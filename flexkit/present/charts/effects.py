@@ -52,7 +52,6 @@ def counterfactual(
     shown = parts.rounded(parts.wall_clock(days, "date", zone=zone), digits=3)
     base = alt.Chart(shown.select("date", "observed", "expected", "lower", "upper", "phase"))
     x = parts.day_axis(zone, title="", labels=False)
-    after = base.transform_filter(alt.datum.phase == "after")
     excluded = parts.day_span(shown.filter(pl.col("phase").is_in(["ramp", "dropped"])), share=1.0)
     tooltip = [
         alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
@@ -62,9 +61,7 @@ def counterfactual(
     y = alt.Y("observed:Q", title=measure, scale=alt.Scale(zero=True))
     layers = [
         *parts.spans(excluded.select(date="from", end="to"), colour=SHADE),
-        after.mark_area(color=FIX, opacity=0.14).encode(
-            x=x, y=alt.Y("lower:Q", title=measure, scale=alt.Scale(zero=True)), y2="upper:Q"
-        ),
+        *_band(shown.filter(phase="after"), x, measure),
         base.mark_line(color=FIX, strokeDash=[5, 3], strokeWidth=1.6).encode(x=x, y="expected:Q"),
         base.mark_line(color=SERIES, strokeWidth=1.6).encode(x=x, y=y),
         base.mark_point(filled=True, size=30, color=SERIES, opacity=1).encode(x=x, y=y, tooltip=tooltip),
@@ -72,6 +69,15 @@ def counterfactual(
     ]
     top = alt.layer(*layers).add_params(zoom_on_time()).properties(width=WIDTH, height=220)
     return themed(_with_cumulated(top, shown, zone), title=title, subtitle=subtitle)
+
+
+def _band(after: pl.DataFrame, x: alt.X, measure: str) -> list[Any]:
+    """Where 95 % of days without the fix would lie."""
+    if after.is_empty():
+        return []
+    y = alt.Y("lower:Q", title=measure, scale=alt.Scale(zero=True))
+    area = alt.Chart(after.select("date", "lower", "upper")).mark_area(color=FIX, opacity=0.14)
+    return [area.encode(x=x, y=y, y2="upper:Q")]
 
 
 def _with_cumulated(top: Any, shown: pl.DataFrame, zone: str) -> Any:
@@ -154,24 +160,21 @@ def placebo(ratios: pl.DataFrame, *, title: str, subtitle: str) -> Any:
         words = "Too few days before the fix for a placebo date."
         return themed(parts.nothing_to_draw(words), title=title, subtitle=subtitle)
     shown = parts.wall_clock(shown, "date")
-    base = alt.Chart(shown).encode(
-        x=alt.X(
-            "ratio:Q",
-            title="Rate after ÷ rate expected (log scale)",
-            scale=alt.Scale(type="log", nice=False, padding=20),
-            axis=alt.Axis(grid=True, format="~g", values=_RATIO_TICKS),
-        )
+    x = alt.X(
+        "ratio:Q",
+        title="Rate after ÷ rate expected (log scale)",
+        scale=alt.Scale(type="log", nice=False, padding=20),
+        axis=alt.Axis(grid=True, format="~g", values=_RATIO_TICKS),
     )
-    real = alt.datum.is_fix
-    ticks = base.transform_filter(~real).mark_tick(color=MUTED, thickness=2, size=34, opacity=0.75).encode(
-        tooltip=[alt.Tooltip("date:T", title="Placebo date", format="%-d %b %Y"), alt.Tooltip("ratio:Q", format=".2f")]
-    )  # fmt: skip
-    fix = base.transform_filter(real).mark_point(
-        shape="diamond", filled=True, size=170, color=FIX, stroke=OUTLINE, strokeWidth=0.8, opacity=1
-    )
-    label = base.transform_filter(real).mark_text(text="the fix", dy=-22, color=FIX, fontSize=12)
+    told = [alt.Tooltip("date:T", title="Placebo date", format="%-d %b %Y"), alt.Tooltip("ratio:Q", format=".2f")]
+    dates = alt.Chart(shown.filter(~pl.col("is_fix"))).mark_tick(color=MUTED, thickness=2, size=34, opacity=0.75)
+    layers = [dates.encode(x=x, tooltip=told)]
+    if shown.filter("is_fix").height:
+        real = alt.Chart(shown.filter("is_fix")).encode(x=x)
+        mark = real.mark_point(shape="diamond", filled=True, size=170, color=FIX, stroke=OUTLINE, opacity=1)
+        layers += [mark, real.mark_text(text="the fix", dy=-22, color=FIX, fontSize=12)]
     one = parts.reference_line(1.0, along_x=True, colour=INK, dash=(1, 0))
-    return themed(alt.layer(one, ticks, fix, label).properties(width=WIDTH, height=80), title=title, subtitle=subtitle)
+    return themed(alt.layer(one, *layers).properties(width=WIDTH, height=80), title=title, subtitle=subtitle)
 
 
 def residuals(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC") -> Any:
@@ -213,7 +216,7 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
     axis = alt.Axis(grid=True, format="~g", values=_RATIO_TICKS)
     base = alt.Chart(shown)
-    is_right = alt.datum.predicted > (low * high) ** 0.5
+    is_right = pl.col("predicted") > (low * high) ** 0.5
     x = alt.X("predicted:Q", title="Predicted ratio (log scale)", scale=scale, axis=axis)
     y = alt.Y("rr:Q", title="Realised ratio (log scale)", scale=scale, axis=axis)
     line = (
@@ -231,10 +234,9 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
             filled=True, size=80, color=SERIES, fill=SURFACE, stroke=SERIES, strokeWidth=2, opacity=1
         ).encode(x=x, y=y),
         *(
-            base.transform_filter(side)
-            .mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230)
-            .encode(x=x, y=y, text="label:N")
-            for side, align, dx in ((~is_right, _LEFT, 9), (is_right, _RIGHT, -9))
+            alt.Chart(side).mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230).encode(x=x, y=y, text="label:N")
+            for side, align, dx in ((shown.filter(~is_right), _LEFT, 9), (shown.filter(is_right), _RIGHT, -9))
+            if side.height
         ),
     ]
     return themed(alt.layer(*layers).properties(width=WIDTH, height=300), title=title, subtitle=subtitle)

@@ -73,10 +73,10 @@ def fix_marks(fixes: pl.DataFrame | None, *, zone: str, labels: bool = True, axi
     if not labels:
         return [rule]
     texts = [
-        base.transform_filter(alt.datum.line == line)
+        alt.Chart(shown.filter(line=line))
         .mark_text(color=FIX, align="left", baseline="top", dx=5, y=2 + 14 * line, fontSize=11, clip=True)
-        .encode(text="title:N")
-        for line in range(min(fixes.height, 2))
+        .encode(x=x, text="title:N")
+        for line in sorted(set(shown["line"]))
     ]
     return [rule, *texts]
 

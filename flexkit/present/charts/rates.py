@@ -96,10 +96,7 @@ def rate_over_time(
         ],
     )
     named = shown.filter(pl.col("state") != "inside").with_columns(
-        pl.when(state="partial")
-        .then(pl.lit("partial day"))
-        .otherwise(pl.col("date").dt.to_string("%-d %b"))
-        .alias("note")
+        pl.when(state="partial").then(pl.lit("partial")).otherwise(pl.col("date").dt.to_string("%-d %b")).alias("note")
     )
     notes = alt.Chart(named.select("date", "value", "note")).mark_text(dy=-11, fontSize=11, color=MUTED, clip=True)
     notes = notes.encode(x=x, y="value:Q", text="note:N")
@@ -185,8 +182,26 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
     shown = parts.rounded(cells.select("weekday", "hour", "rate", "events", "exposure")).with_columns(
         day=pl.col("weekday").replace_strict(range(1, 8), DAYS, return_dtype=pl.String)
     )
-    base = alt.Chart(shown).encode(
-        x=alt.X("hour:O", title=f"Hour of day ({zone})", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+    enough, few_rows = shown.filter(pl.col("exposure") >= few), shown.filter(pl.col("exposure") < few)
+    top = _top(enough, "rate")
+    coloured = _hours(enough, zone).mark_rect(stroke=SURFACE, strokeWidth=1.5).encode(
+        fill=alt.Fill(
+            "rate:Q",
+            title=_SHARE,
+            scale=alt.Scale(type="quantize", domain=[0, max(top, 0.001)], range=list(HEAT), nice=True),
+            legend=alt.Legend(format=".2~p", gradientLength=260),
+        )
+    )  # fmt: skip
+    layers = [coloured] if enough.height else []
+    if few_rows.height:
+        layers.append(_hours(few_rows, zone).mark_text(text="×", color=AXIS, fontSize=11))
+    return themed(alt.layer(*layers).properties(width=WIDTH, height=190), title=title, subtitle=subtitle)
+
+
+def _hours(cells: pl.DataFrame, zone: str) -> alt.Chart:
+    return alt.Chart(cells).encode(
+        x=alt.X("hour:O", title=f"Hour of day ({zone})", sort=list(range(24)),
+                axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         y=alt.Y("day:O", title=None, sort=list(DAYS)),
         tooltip=[
             alt.Tooltip("day:O", title="Day"),
@@ -195,20 +210,7 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
             alt.Tooltip("events:Q", title="With a duplicate", format=","),
             alt.Tooltip("exposure:Q", title="Completed", format=","),
         ],
-    )
-    enough = alt.datum.exposure >= few
-    top = _top(shown.filter(pl.col("exposure") >= few), "rate")
-    fill = base.transform_filter(enough).mark_rect(stroke=SURFACE, strokeWidth=1.5)
-    coloured = fill.encode(
-        fill=alt.Fill(
-            "rate:Q",
-            title=_SHARE,
-            scale=alt.Scale(type="quantize", domain=[0, max(top, 0.001)], range=list(HEAT), nice=True),
-            legend=alt.Legend(format=".2~p", gradientLength=260),
-        )
-    )
-    sparse = base.transform_filter(~enough).mark_text(text="×", color=AXIS, fontSize=11)
-    return themed(alt.layer(coloured, sparse).properties(width=WIDTH, height=190), title=title, subtitle=subtitle)
+    )  # fmt: skip
 
 
 def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) -> Any:
@@ -244,13 +246,16 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
         ],
     )
     # The largest units stand at the right edge: their names go to the left.
-    is_large = alt.datum.exposure > 0.2 * max(units["exposure"])
-    outliers = base.transform_filter(alt.datum.is_outlier)
+    outliers, large = shown.filter("is_outlier"), 0.2 * max(units["exposure"])
     names = [
-        outliers.transform_filter(side)
+        alt.Chart(side.select("exposure", "rate", "unit"))
         .mark_text(align=align, dx=dx, dy=-8, color=INK)
-        .encode(y="rate:Q", text="unit:N")
-        for side, align, dx in ((~is_large, _LEFT, 6), (is_large, _RIGHT, 2))
+        .encode(x="exposure:Q", y="rate:Q", text="unit:N")
+        for side, align, dx in (
+            (outliers.filter(pl.col("exposure") <= large), _LEFT, 6),
+            (outliers.filter(pl.col("exposure") > large), _RIGHT, 2),
+        )
+        if side.height
     ]
     layered = alt.layer(*layers, parts.reference_line(overall, along_x=False), dots, *names)
     return themed(layered.properties(width=WIDTH, height=260), title=title, subtitle=subtitle)

@@ -41,18 +41,14 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
             x="prevented:Q", x2=alt.datum(0), tooltip=tooltip
         ),
         base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11).encode(x="lo:Q", x2="hi:Q"),
-        base.mark_point(
-            shape="triangle-up",
-            filled=True,
-            size=70,
-            color=GOOD,
-            stroke=OUTLINE,
-            strokeWidth=0.6,
-            opacity=1,
-            yOffset=11,
-        ).encode(x="premature:Q", tooltip=tooltip),
         parts.row_labels(base, text="text") if "text" in shown.columns else parts.row_labels(base, text="label"),
     ]
+    early = shown.filter(pl.col("premature") > 0)
+    if early.height:
+        mark = alt.Chart(early).mark_point(
+            shape="triangle-up", filled=True, size=70, color=GOOD, stroke=OUTLINE, opacity=1, yOffset=11
+        )
+        layers.append(mark.encode(x="premature:Q", y=parts.rows(order), tooltip=tooltip))
     chart = alt.layer(*layers).properties(width=WIDTH, height=(parts.ROW + 4) * len(order))
     return themed(chart, title=title, subtitle=subtitle)
 

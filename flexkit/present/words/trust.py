@@ -8,13 +8,14 @@ import polars as pl
 
 from flexkit.present.answer import Provenance
 from flexkit.present.words.labels import source_label
-from flexkit.present.words.numbers import count, listed, percent
+from flexkit.present.words.numbers import count, duration, listed, percent, sentence
 from flexkit.present.words.said import Said, days_of
 from flexkit.window import stamp
 
 if TYPE_CHECKING:
     import datetime as dt
 
+    from flexkit.analyse.quality import StoreStatus
     from flexkit.window import Window
 
 
@@ -42,9 +43,9 @@ _STATES = (
 
 
 def provenance(
-    days: pl.DataFrame, *, window: Window, version: str, newest: dt.datetime | None, rejects: int = 0
+    days: pl.DataFrame, *, window: Window, version: str, newest: dt.datetime | None, status: StoreStatus | None = None
 ) -> Provenance:
-    """Window, data version, coverage and rejects of a page: what it stands on."""
+    """Window, data version, coverage, lateness and rejects of a page: what it stands on."""
     by_source = days.group_by("source", maintain_order=True).agg(
         days=pl.len(),
         complete=(pl.col("state") == "complete").sum(),
@@ -54,13 +55,26 @@ def provenance(
     rows: list[dict[str, Any]] = by_source.to_dicts()
     held = [f"{source_label(row['source'])} {percent(row['complete'] / row['days'])}" for row in rows]
     said = f"Days held completely: {listed(held)}." if held else "No source is held for this window."
-    turned_away = (
-        f" {count(rejects, 'record')} did not fit and {'was' if rejects == 1 else 'were'} set aside." if rejects else ""
-    )
     return Provenance(
         window=(stamp(window.start), stamp(window.end)),
         data_version=version,
         coverage=tuple(rows),
-        sentence=said + turned_away,
+        sentence=" ".join([said, *(_late(status) + _rejected(status) if status else [])]),
         newest="" if newest is None else f"{newest.day} {newest:%b %Y, %H:%M} UTC",
     )
+
+
+def _late(status: StoreStatus) -> list[str]:
+    late = status.lateness.drop_nulls("p95_seconds") if status.lateness.height else status.lateness
+    return [f"{row['what']}: 95 % within {duration(row['p95_seconds'])}." for row in late.iter_rows(named=True)]
+
+
+def _rejected(status: StoreStatus) -> list[str]:
+    total = int(status.rejects["count"].sum()) if status.rejects.height else 0
+    if not total:
+        return []
+    most = status.rejects.sort("count", descending=True).row(0, named=True)
+    were = "was" if total == 1 else "were"
+    return [
+        f"{count(total, 'record')} did not fit and {were} set aside, most often because: {sentence(most['reason'])}"
+    ]

@@ -1,0 +1,142 @@
+"""A real Chromium without a network: required in CI, skipped with a reason where there is none."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]  # fmt: skip
+
+
+def chromium() -> str:
+    """Where Chromium is; the test is skipped where there is none, unless this is CI."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("Chromium is missing. CI must have it: apt-get install chromium.")
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@dataclass
+class Watched:
+    """A page and everything that it said or asked for."""
+
+    page: Any
+    console: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def reveal(self) -> None:
+        """Scroll through the page, so that every figure comes to life, and wait until all have."""
+        height = self.page.evaluate("document.body.scrollHeight")
+        for place in range(0, height, 700):
+            self.page.evaluate(f"scrollTo(0, {place})")
+            self.page.wait_for_timeout(30)
+        self.until("[...document.querySelectorAll('[data-chart]')].every(f => f.dataset.state)")
+        self.page.evaluate("scrollTo(0, 0)")
+
+    def until(self, true: str, *, seconds: float = 30) -> None:
+        """Wait until an expression is true; the page's policy forbids Playwright's own way of waiting for one."""
+        end = time.monotonic() + seconds
+        while not self.page.evaluate(true):
+            assert time.monotonic() < end, f"never true: {true}"
+            self.page.wait_for_timeout(50)
+
+    def quiet(self) -> None:
+        """Nothing was complained about, asked for, or popped up."""
+        assert self.console == []
+        assert self.requests == []
+        assert self.dialogs == []
+
+
+Open = Callable[..., Watched]
+SCREENS: dict[str, dict[str, Any]] = {"light": {}, "dark": {"dark": True}, "phone": {"width": 400}}
+
+
+def _note(watched: Watched, url: str) -> None:
+    if not url.startswith(("file:", "data:")):
+        watched.requests.append(url)
+
+
+@pytest.fixture
+def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
+    """Open a file: dark, narrow, without JavaScript, … A screenshot is kept where the test fails."""
+    opened: list[Watched] = []
+
+    def go(path: Path, *, dark: bool = False, width: int = 1280, scripts: bool = True, lax: bool = False) -> Watched:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts, offline=True, bypass_csp=lax,
+        )  # fmt: skip
+        watched = Watched(context.new_page())
+        watched.page.on("console", lambda said: watched.console.append(f"{said.type}: {said.text}"))
+        watched.page.on("pageerror", lambda error: watched.console.append(f"error: {error}"))
+        watched.page.on("request", lambda asked: _note(watched, asked.url))
+        watched.page.on("dialog", lambda dialog: (watched.dialogs.append(dialog.message), dialog.dismiss()))
+        opened.append(watched)
+        watched.page.goto(path.as_uri())
+        return watched
+
+    yield go
+    failed = getattr(request.node, "failed", False)
+    for at, watched in enumerate(opened):
+        if failed:
+            folder = Path(os.environ.get("FLEXKIT_SCREENSHOTS", "test-screenshots"))
+            folder.mkdir(exist_ok=True)
+            name = re.sub(r"\W+", "-", request.node.name)
+            watched.page.screenshot(path=folder / f"{name}-{at}.png", full_page=True)
+        watched.page.context.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome: Any = yield
+    if outcome.get_result().failed:
+        item.failed = True  # type: ignore[attr-defined]
+
+
+@cache
+def _axe() -> str:
+    """The accessibility engine's script."""
+    import axe_playwright_python
+
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+
+def violations(watched: Watched) -> list[str]:
+    """What axe finds against WCAG 2.2 A and AA, and its best practices.
+
+    Drawings are left out: for assistive technology each is one image with a text, and the contrast of what stands in
+    them is tested where their colours are made.
+    """
+    watched.page.evaluate(_axe())
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    run = "tags => axe.run({exclude: ['.plot svg']}, {runOnly: tags, resultTypes: ['violations']})"
+    found = watched.page.evaluate(run, tags)
+    return [f"{one['id']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]

@@ -1,0 +1,153 @@
+"""Reports in a real browser without a network: drawn, quiet, readable by everyone, on every screen and on paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser.conftest import SCREENS, Open, violations
+from tests.scenarios import reports_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.browser
+
+NAMES = ["overview", "duplicate_rate", "root_causes", "fix_effects", "interaction"]
+EACH = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out, _ = reports_of("fixed", tmp_path_factory)
+    return out
+
+
+def count(page: Any, selector: str) -> int:
+    return int(page.evaluate("s => document.querySelectorAll(s).length", selector))
+
+
+@EACH
+def test_every_figure_comes_to_life_and_nothing_is_asked_or_complained_about(
+    open_page: Open, reports: Path, name: str
+) -> None:
+    watched = open_page(reports / name / "latest.html")
+
+    watched.reveal()
+
+    figures = count(watched.page, "[data-chart]")
+    assert figures > 0
+    assert count(watched.page, '[data-state="live"] .live svg') == figures
+    assert count(watched.page, ".drawing") == 0
+    watched.quiet()
+
+
+@EACH
+def test_every_figure_is_there_without_javascript(open_page: Open, reports: Path, name: str) -> None:
+    watched = open_page(reports / name / "latest.html", scripts=False)
+
+    boxes = [figure.bounding_box() for figure in watched.page.locator(".drawing svg").all()]
+    assert boxes
+    assert all(box["width"] > 500 and box["height"] > 50 for box in boxes)
+    watched.quiet()
+
+
+@pytest.mark.parametrize(
+    ("name", "screen"), [*((name, "light") for name in NAMES), *(("root_causes", s) for s in SCREENS)]
+)
+def test_axe_finds_no_violation(open_page: Open, reports: Path, name: str, screen: str) -> None:
+    watched = open_page(reports / name / "latest.html", lax=True, **SCREENS[screen])
+    watched.reveal()
+    watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+
+    assert violations(watched) == []
+
+
+@EACH
+def test_a_phone_needs_no_sideways_scrolling(open_page: Open, reports: Path, name: str) -> None:
+    watched = open_page(reports / name / "latest.html", width=400)
+    watched.reveal()
+
+    assert watched.page.evaluate("document.documentElement.scrollWidth") <= 400
+    widths = watched.page.evaluate(
+        "[...document.querySelectorAll('.live svg')].map(s => s.getBoundingClientRect().width)"
+    )
+    assert max(widths) <= 400
+
+
+def test_text_in_figures_turns_light_in_the_dark(open_page: Open, reports: Path) -> None:
+    watched = open_page(reports / "overview" / "latest.html", dark=True)
+    watched.reveal()
+
+    colours = watched.page.evaluate(
+        "[...new Set([...document.querySelectorAll('.plot svg text')].filter(t => t.textContent.trim())"
+        ".map(t => getComputedStyle(t).fill))]"
+    )
+    dark = [colour for colour in colours if sum(int(part) for part in colour[4:-1].split(",")[:3]) < 300]
+    assert colours
+    assert dark == []
+
+
+def test_a_report_prints_on_several_pages(open_page: Open, reports: Path, tmp_path: Path) -> None:
+    watched = open_page(reports / "overview" / "latest.html")
+    watched.reveal()
+
+    watched.page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True)
+
+    printed = (tmp_path / "report.pdf").read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert printed.count(b"/Type /Page\n") > 1 or printed.count(b"/Type/Page") > 1
+
+
+def test_a_report_can_be_read_in_under_a_second(open_page: Open, reports: Path) -> None:
+    watched = open_page(reports / "overview" / "latest.html")
+
+    watched.until("performance.getEntriesByName('first-contentful-paint').length > 0")
+    painted = watched.page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert painted < 1000
+
+
+def test_pointing_at_a_figure_tells_its_numbers(open_page: Open, reports: Path) -> None:
+    watched = open_page(reports / "root_causes" / "latest.html")
+    watched.reveal()
+    bar = watched.page.locator(".live svg .mark-rect.role-mark path").first
+
+    bar.hover()
+
+    watched.page.wait_for_selector(".tip")
+    assert "Cause" in watched.page.locator(".tip").inner_text()
+
+
+def test_a_report_can_be_used_with_the_keyboard_alone(open_page: Open, reports: Path) -> None:
+    watched = open_page(reports / "overview" / "latest.html")
+    page = watched.page
+
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
+    page.locator("summary").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("details").first.evaluate("d => d.open")
+
+
+def test_the_index_leads_to_every_report(open_page: Open, reports: Path) -> None:
+    watched = open_page(reports / "index.html")
+
+    links = watched.page.locator(".reports a").all()
+    assert len(links) == len(NAMES)
+    for name in NAMES:
+        watched.page.goto((reports / "index.html").as_uri())
+        watched.page.locator(f'.reports a[href^="{name}/"]').click()
+        watched.page.wait_for_selector("h1")
+        assert "All reports" in watched.page.locator("footer").inner_text()
+    watched.quiet()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_index_is_readable_by_everyone(open_page: Open, reports: Path, screen: str) -> None:
+    watched = open_page(reports / "index.html", lax=True, **SCREENS[screen])
+
+    assert violations(watched) == []
+    assert watched.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
