@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import polars as pl
 import pytest
 
@@ -28,15 +30,21 @@ POOR = {
 }
 
 
-def told(dialect: Dialect, *, count: int = 700, seed: int = 7, without: tuple[str, ...] = ()) -> Evaluation:
-    centre = Centre(dialect, seed)
+@cache
+def evidence(dialect: Dialect, count: int = 500) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
+    centre = Centre(dialect, 7)
     centre.run(count)
     tables = centre.tables()
     assert "rejects" not in tables
+    return tables, centre.label_frame()
+
+
+def told(dialect: Dialect, *, without: tuple[str, ...] = ()) -> Evaluation:
+    tables, labels = evidence(dialect)
     signals = tables["signals"].filter(~pl.col("source").is_in(without))
     alerts = None if "debugger" in without else tables["alerts"].lazy()
     found = causes.classify(signals.lazy(), alerts).collect()
-    return evaluate(found, centre.label_frame(), unlisted_is_benign=True)
+    return evaluate(found, labels, unlisted_is_benign=True)
 
 
 def right(told: Evaluation, status: str) -> float:
