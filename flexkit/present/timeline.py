@@ -83,7 +83,7 @@ def rendered(
     *, with_evidence: bool = True,
 ) -> list[RenderableType]:  # fmt: skip
     """What `show` prints, part by part: the lanes, the spans that are not held, each duplicate with its rules."""
-    parts = [_lanes(interaction_sid, lines, with_evidence=with_evidence), _legend(lines, uncovered)]
+    parts = [_lanes(interaction_sid, lines, with_evidence=with_evidence), _legend(lines, uncovered, causes)]
     if causes.is_empty():
         return [*parts, _text("Completed once: no duplicate is known.\n", "bold")]
     for row in causes.sort("occurred_at").iter_rows(named=True):
@@ -168,7 +168,7 @@ def folded(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _legend(lines: pl.DataFrame, uncovered: pl.DataFrame) -> RenderableType:
+def _legend(lines: pl.DataFrame, uncovered: pl.DataFrame, causes: pl.DataFrame) -> RenderableType:
     named = [f"{letter} {name}" for source, (letter, name) in LANES.items() if source in set(lines["source"])]
     words = f"\n◆ first close  ✕ duplicate  ! warning    {'  '.join(named)}\n"
     receipts = lines.filter(pl.col("time_kind") == "receipt").height
@@ -177,7 +177,19 @@ def _legend(lines: pl.DataFrame, uncovered: pl.DataFrame) -> RenderableType:
     for source, start, end in uncovered.select("source", "start", "end").iter_rows():
         name = LANES.get(source, ("", clean(source)))[1]
         words += f"Not held: {name} from {_signed(start)} to {_signed(end)}; an absence there means nothing.\n"
+    for source, error in clock_errors(lines, causes).iter_rows():
+        name, side = LANES.get(source, ("", clean(source)))[1], "ahead of" if error > 0 else "behind"
+        words += f"The clock of {name} was {duration(abs(error))} {side} Twilio's; the cause counts without that.\n"
     return _text(words, "dim")
+
+
+def clock_errors(lines: pl.DataFrame, causes: pl.DataFrame) -> pl.DataFrame:
+    """How far the clock of each source was off, as *causes* has taken it off *lines*: source, seconds."""
+    sides = [("first_evidence_sid", "first_closed_at"), ("second_evidence_sid", "occurred_at")]
+    used = pl.concat(causes.select(evidence_sid=sid, used_at=at) for sid, at in sides).drop_nulls()
+    off = (pl.col("occurred_at") - pl.col("used_at")).dt.total_microseconds() / 1e6
+    errors = lines.join(used, on="evidence_sid").group_by("source").agg(seconds=off.median())
+    return errors.filter(pl.col("seconds").abs() > 0.5).sort("source")
 
 
 def _why(row: dict[str, Any], rules: pl.DataFrame) -> list[RenderableType]:

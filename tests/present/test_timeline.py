@@ -176,3 +176,13 @@ def test_the_timeline_marks_by_the_signals_that_the_cause_names() -> None:
     assert roles == {0.0: "first close", 15.2: "duplicate"}
     assert lines.filter(kind="channel_closed")["role"].to_list() == ["same completion"]
     assert lines.filter(kind="warning")["role"].to_list() == ["warning"]
+
+
+def test_a_clock_that_was_put_right_is_named() -> None:
+    world = World()
+    for number in range(1, 9):
+        story = world.interaction(number).log("close_channel", 60 * number + 20, "fn", f"t{number}")
+        story.signal("conversation_closed", 60 * number + 0.3, "conversations", reason="API")
+        story.log("close_channel", 60 * number + 35, "fn", f"t{number}").warned(60 * number + 15)
+
+    assert "The clock of completion log was 20 s ahead of Twilio's" in shown(world, sid("KD", 3))
