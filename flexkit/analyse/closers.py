@@ -167,7 +167,7 @@ def _shown_closed(rows: pl.DataFrame, warned: pl.DataFrame) -> pl.DataFrame:
             .then(pl.lit(AGENT))
             .when(pl.col("closer") == "timer")
             .then(pl.lit(TIMER))
-            .when("is_channel")
+            .when(pl.col("kind") == SignalKind.CHANNEL_CLOSED)
             .then("handler"),
         )
         .drop("attempt_id", strict=False)
