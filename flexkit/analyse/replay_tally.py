@@ -28,7 +28,9 @@ LEAST_WEEKS = 4
 MISREAD = 0.01
 """Share of outcomes that is taken to be read wrongly even from a log that looks whole (measured: less)."""
 
-_MISREAD_WITH_LOSS = 0.35
+# Where records are lost, some that look whole are not: half as many again as are visibly incomplete
+# makes 90 % intervals cover at least 80 % in simulated centres that lost a fifth of all signals.
+_MISREAD_WITH_LOSS = 0.5
 Z90 = 1.645
 """Normal quantile of a two-sided interval of 90 %."""
 
