@@ -42,7 +42,7 @@ class Scenario:
 
 
 _TWO_FIXES = (
-    Deployment(fix_id="guard-status", kind=FixKind.CHECK_STATUS_FIRST, at=28.39 / 84, adoption=0.92, roles=_CODE),
+    Deployment(fix_id="guard-status", kind=FixKind.CHECK_STATUS_FIRST, at=31.39 / 84, adoption=0.92, roles=_CODE),
     Deployment(fix_id="one-owner", kind=FixKind.SINGLE_TERMINAL_OWNER, at=56.375 / 84, ramp_hours=4, adoption=0.97),
 )  # fmt: skip
 
