@@ -272,7 +272,7 @@ def test_a_drift_before_the_change_is_not_taken_for_its_effect() -> None:
 
 def test_a_shared_shock_cancels_against_a_control() -> None:
     rng = np.random.default_rng(7)
-    shock = np.where(np.arange(84) >= 56, 1.6, 1.0) * np.exp(0.3 * rng.standard_normal(84))
+    shock = np.where(np.arange(84) >= 56, 1.6, 1.0) * np.exp(0.6 * rng.standard_normal(84))
     treated, other = daily(rr=0.6, seed=8), daily(rr=1.0, seed=9)
     treated = treated.with_columns(events=pl.Series(rng.poisson(30 * shock * np.where(np.arange(84) >= 56, 0.6, 1))))
     other = other.with_columns(events=pl.Series(rng.poisson(30 * shock)))
