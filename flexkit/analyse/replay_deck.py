@@ -55,7 +55,6 @@ _CLOSER_ONLY = (
     (*_CLOSER, "ended"),
     _CLOSER,
 )
-_UNRECORDED = (("count", "ended", "gap"), ("ended", "gap"), ("ended", "is_fast"), ("count", "ended"), ("ended",))
 _KNOWN = ("seen", "sign")
 _UNRECORDED = (("count", "ended", "gap"), ("ended", "gap"), ("count", "ended"), ("ended",))
 

@@ -66,9 +66,7 @@ class Readings:
         return replace(self, few=self.few.narrowed(touched), many=self.many.narrowed(touched))
 
 
-def read(
-    story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = None, delta_us: int = 0
-) -> Readings:
+def read(story: Story, *, reach: Mapping[FixKind, Reach], owner: str | None = None, delta_us: int = 0) -> Readings:
     """Both readings of *story*; the owner is the handler that serves most terminal events, unless named.
 
     A closer of unknown time closed just before the warning, or so long before that a status read
@@ -100,8 +98,10 @@ def busiest(rows: pl.DataFrame) -> str | None:
 def _with_removal(rows: pl.DataFrame) -> pl.DataFrame:
     """``removal``: closes the channel though only the agent was to be removed; null where intent is unknown."""
     closes = pl.col("kind").is_in(_CHANNEL_CLOSERS)
-    removal = pl.when(pl.col("kind").is_not_null() & ~closes).then(pl.lit(value=False)).otherwise(
-        pl.col("intent") == Intent.REMOVE_AGENT
+    removal = (
+        pl.when(pl.col("kind").is_not_null() & ~closes)
+        .then(pl.lit(value=False))
+        .otherwise(pl.col("intent") == Intent.REMOVE_AGENT)
     )
     rows = rows.with_columns(removal=removal)
     # Who reacts to the end of a task means to end the interaction.
@@ -152,8 +152,11 @@ def _settled(rows: pl.DataFrame, column: str, among: pl.Expr) -> pl.DataFrame:
         .agg(share=pl.col(column).mean(), known=pl.col(column).count())
         .filter(pl.col("known") >= ENOUGH)
     )
-    settled = pl.when(pl.col("share") >= _ALIKE).then(pl.lit(value=True)).when(pl.col("share") <= 1 - _ALIKE).then(
-        pl.lit(value=False)
+    settled = (
+        pl.when(pl.col("share") >= _ALIKE)
+        .then(pl.lit(value=True))
+        .when(pl.col("share") <= 1 - _ALIKE)
+        .then(pl.lit(value=False))
     )
     return (
         rows.join(shares.select("handler", settled=settled), on="handler", how="left", maintain_order="left")
@@ -181,9 +184,11 @@ def _shared(rows: pl.DataFrame) -> pl.Series:
         .with_columns(key=pl.when(pl.col("handler").is_not_null()).then(by_handler))
         .with_columns(key=pl.coalesce("key", near.over("interaction"), pl.col("interaction").reinterpret(signed=True)))
     )
-    return rows.select("row", "key").join(
-        filled.select("row", filled="key"), on="row", how="left", maintain_order="left"
-    ).select(pl.coalesce("key", "filled"))["key"]
+    return (
+        rows.select("row", "key")
+        .join(filled.select("row", filled="key"), on="row", how="left", maintain_order="left")
+        .select(pl.coalesce("key", "filled"))["key"]
+    )
 
 
 def _attempts(rows: pl.DataFrame, reach: Mapping[FixKind, Reach], *, many: bool) -> Attempts:

@@ -128,9 +128,7 @@ def recorded(
     return Recorded(align(evidence), frozenset(seen))
 
 
-def study(
-    held: Recorded, terms: Terms, *, window: Window | None = None, channel_types: Sequence[str] = ()
-) -> Study:
+def study(held: Recorded, terms: Terms, *, window: Window | None = None, channel_types: Sequence[str] = ()) -> Study:
     """Replay *held* under *terms*; the warnings that count are those of *window* and *channel_types*."""
     readings = read(held.story, reach=terms.reach, owner=terms.owner, delta_us=terms.delta_us)
     assessed = assess(readings, delta_us=terms.delta_us, ttl_us=terms.ttl_us)

@@ -143,7 +143,7 @@ def _named(study: Study, kinds: Sequence[FixKind], scope: str) -> dict[str, obje
 
 def _numbers(counts: Tally, subset: int, status: ReplayStatus, reasons: Sequence[str]) -> dict[str, object]:
     """Counts, shares and rates of one subset; no point where there is none, no interval but the bounds where blind."""
-    held = {
+    held: dict[str, object] = {
         "warnings_window": counts.warnings,
         "interactions_window": counts.interactions,
         "window_days": counts.days,

@@ -73,9 +73,7 @@ def predictions(
             kind = FixKind(fix["kind"])
             types = tuple(fix.get("channel_types") or ())
             share = fix.get("adoption") or 1.0
-            terms = Terms(
-                {kind: Reach(tuple(fix.get("handlers") or ()), types)}, {kind: share}, None, delta_read, ttl
-            )
+            terms = Terms({kind: Reach(tuple(fix.get("handlers") or ()), types)}, {kind: share}, None, delta_read, ttl)
             window = Window(fix["deployed_at"] - BASELINE, fix["deployed_at"])
             found = study(held, terms, window=window, channel_types=types)
             told = table(found, coverage=covered, scope="", draws=draws, replicates=2, seed=seed, unseen=1.0)

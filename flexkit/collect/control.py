@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 FIRST_LEVEL = 4
 GROWTH_ANSWERS = 5
 """Answers for one more in flight while growing: a fifth per round trip, so that the overshoot stays small."""
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 2.0
 PROBE_COST = 10.0
 PROBE_LONGEST = 300.0
 STEPS = (1.03, 1.06, 1.12, 1.25)
@@ -37,6 +37,7 @@ FEW = 12
 """Levels below which growing past a limit is refused too rarely to wait for three refusals."""
 ENOUGH = 15
 """Answers between two refusals that are enough to estimate a rate from."""
+_TICK = 1e-6
 MEMORY = 3.0
 """Seconds of sending that rates are estimated from."""
 
@@ -64,6 +65,10 @@ class Controller:
 
     _next_send: float = -math.inf
     _credit: int = 0
+    _quickest: float = 0.1
+    _best: float = 0.0
+    _counted: int = 0
+    _counting_since: float = math.inf
     _cut_at: float = -math.inf
     _ready_at: float = -math.inf
     _epoch: list[Sent] = field(default_factory=list)
@@ -89,7 +94,7 @@ class Controller:
         # A refused place is not filled again before it is known why it was refused.
         if in_flight >= self.level - len(self._epoch):
             return max(0.001, self._judge_at - now)
-        if self.rate is not None and now < self._next_send:
+        if self.rate is not None and now < self._next_send - _TICK:
             return self._next_send - now
         return 0.0
 
@@ -102,7 +107,10 @@ class Controller:
 
     def accepted(self, sent: Sent, now: float) -> None:
         """Note an answer that was not a refusal, whatever it said."""
-        self.round_trip += 0.1 * (now - sent.at - self.round_trip)
+        took = now - sent.at
+        self.round_trip += 0.1 * (took - self.round_trip)
+        self._quickest = min(took, self._quickest + 0.002 * (took - self._quickest))
+        self._count(now)
         self._recent.append(False)
         self._accepted.append(sent.at)
         if self._accepted[0] < now - 2 * MEMORY - self._cost:
@@ -121,7 +129,7 @@ class Controller:
                 self._credit = 0
                 self.level = min(self.level + 1, self.ceiling)
         elif now >= self._probe_at and sent.level >= self.level - 1 and self.level < self.ceiling:
-            base = self.rate or self.level / self.round_trip
+            base = self.rate or max(self._best, self.level / self.round_trip)
             self._raise(_Probe(base=base, had_rate=self.rate is not None, known=self.known or self.level), base, now)
 
     def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
@@ -142,6 +150,15 @@ class Controller:
         self._epoch.append(sent)
         self._judge_at = max(self._judge_at, self.stopped_until)
 
+    def _count(self, now: float) -> None:
+        """Keep the best rate of any second, forgetting it slowly: what the account and this machine can do."""
+        self._counting_since = min(self._counting_since, now)
+        self._counted += 1
+        span = now - self._counting_since
+        if span >= 1.0:
+            self._best = max(self._counted / span, 0.98 * self._best)
+            self._counted, self._counting_since = 0, now
+
     def _stop(self, now: float, until: float) -> None:
         begins = max(now, self.stopped_until)
         self.stopped_until = max(self.stopped_until, until)
@@ -157,7 +174,11 @@ class Controller:
         # cost another Retry-After; on old ground, when it comes again and again.
         is_new_ground = self.known is None or self._probe is not None
         needed = 1 if self._cost and (is_new_ground or self._soon > 1) else 2 if self.level < FEW else 3
-        is_limit = len(epoch) >= needed or sum(self._recent) > CHANCE
+        count = len(epoch)
+        if self._probe is not None:
+            self._probe.refused += count
+            count, needed = self._probe.refused, min(needed, 2)
+        is_limit = count >= needed or sum(self._recent) > CHANCE
         if is_limit:
             self._cut(now, epoch)
         elif self.rate is not None and self._probe is None and sum(self._recent) > 1:
@@ -175,22 +196,26 @@ class Controller:
         known = max(1, min(before, min(sent.level for sent in epoch) - 1))
         if probe is not None:
             self.rate = self._rate_after(probe, at)
-            known = max(probe.known, math.ceil((self.rate or 0) * self.round_trip))
+            known = max(probe.known, self._fitting(self.rate or 0.0))
         elif is_at_once:
             # Refused at once although less was sent: wait, as a Retry-After would make us, and cut no deeper.
             self._again += 1
             self._stop(now, now + min(1.0, 0.05 * 2**self._again))
             known = before
-        elif is_again:
+        elif is_again and (self.rate is not None or self._cost or known < 0.7 * before):
+            # Refused far below what was allowed a moment ago: so many a second, not so many at once.
             # Between two refusals the account answered all that it allows: that is its rate.
             self.rate = 0.98 * between if self.rate is None else min(0.97 * self.rate, 0.98 * between)
-            known = max(known, math.ceil(self.rate * self.round_trip))
+            known = max(known, self._fitting(self.rate))
+        elif is_again:
+            known = min(known, self._fitting(between))
         elif self.rate is not None:
             self.rate *= 0.97
             known = before
         if not is_at_once:
             self._again, self._refused_at = 0, at
         is_better = probe is not None and self.rate is not None and self.rate > 1.05 * probe.base
+        self._best *= min(1.0, known / before)
         self._interval = min(2 * self._interval, PROBE_LONGEST) if probe and not is_better else PROBE_SECONDS
         self._interval = max(self._interval, PROBE_COST * self._cost)
         self._probe_at = now + self._interval
@@ -214,6 +239,10 @@ class Controller:
         busy = sum(sent > self._ready_at for sent in whole)
         return low if busy < ENOUGH else math.sqrt(low * busy / (at - self._ready_at))
 
+    def _fitting(self, rate: float) -> int:
+        """In flight at *rate*, when answers come as quickly as they can: a slow moment must not raise it."""
+        return math.ceil(rate * self._quickest)
+
     def _rate_after(self, probe: _Probe, at: float) -> float | None:
         """The rate to keep after a refused probe; None where the limit is not a rate."""
         if not probe.good_rate:
@@ -221,8 +250,9 @@ class Controller:
         likely = max(
             (probe.accepted - accepted - BURST) / max(at - begun, self.round_trip) for begun, accepted in probe.steps
         )
-        # The first step, 3 % up, passed: half of it is safe to keep even if a burst allowance hid the rest.
-        return max(probe.base * 1.015, min(probe.good_rate, likely))
+        # Steps passed: half of the first is safe to keep even if a burst allowance hid the rest, all of it after two.
+        safe = 1.015 if len(probe.steps) < 3 else 1.03
+        return max(probe.base * safe, min(probe.good_rate, likely))
 
     def _raise(self, probe: _Probe, rate: float, now: float) -> None:
         """Take the next step of *probe* from *rate*."""
@@ -230,21 +260,35 @@ class Controller:
         probe.step = min(probe.step + 1, len(STEPS) - 1)
         probe.steps.append((now, probe.accepted))
         self.rate = rate * STEPS[probe.step]
-        wanted = max((self.known or self.level) + 1, math.ceil(self.rate * self.round_trip) + 1)
+        wanted = max((self.known or self.level) + 1, self._fitting(self.rate) + 1)
         self.level = self.known = min(wanted, self.ceiling)
 
     def _climb(self, probe: _Probe, sent: Sent, now: float) -> None:
         """Go on with *probe* once its last step was answered without a refusal."""
-        rate = self.rate or probe.base
+        rate, begun = self.rate or probe.base, probe.steps[-1][0]
         probe.accepted += sent.at >= probe.steps[0][0]
         enough = max(2 * self.round_trip, STEP_EXCESS / (rate - rate / STEPS[probe.step]))
-        if sent.at < probe.steps[-1][0] or now < probe.steps[-1][0] + enough:
+        if sent.at < begun or now < begun + enough + self.round_trip:
+            return
+        reached = (probe.accepted - probe.steps[-1][1]) / (now - begun - self.round_trip)
+        if reached < 0.97 * rate:
+            if now > begun + 3 * enough + self.round_trip:
+                # Nothing was refused, but so much was not sent: this machine or the network is the limit now.
+                self._end(probe, now)
             return
         probe.good_rate = rate
         if self.level >= self.ceiling:
             self._probe, self.rate, self._probe_at = None, None, math.inf
             return
         self._raise(probe, rate, now)
+
+    def _end(self, probe: _Probe, now: float) -> None:
+        """Give up *probe*, which showed nothing."""
+        self._probe = None
+        self.rate = max(probe.base, probe.good_rate) if probe.had_rate else None
+        self.known = max(probe.known, self._fitting(self.rate or 0.0))
+        self.level = min(self.level, self.known)
+        self._probe_at = now + self._interval
 
 
 @dataclass(slots=True)
@@ -255,6 +299,7 @@ class _Probe:
     had_rate: bool
     known: int
     accepted: int = 0
+    refused: int = 0
     step: int = -1
     steps: list[tuple[float, int]] = field(default_factory=list)
     """When each step began, and how many had been accepted by then."""

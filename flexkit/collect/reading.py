@@ -8,7 +8,7 @@ import json
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from flexkit.errors import ImportFileError
 
@@ -60,7 +60,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 return
         _check_gzip(path)
         with gzip.open(path) as unpacked:
-            yield unpacked
+            yield cast("IO[bytes]", unpacked)
     except FileNotFoundError:
         _refuse("there is no such file: check its name")
     except IsADirectoryError:

@@ -216,7 +216,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
         """Seconds before the next try; the line makes a refused one wait out its Retry-After."""
         if asking.faults[-1].is_refusal:
             count = len(asking.faults) - asking.failures
-            return 0.0 if asking.faults[-1].wait else random.uniform(0.1, 0.3) * min(2 ** (count - 1), 16)
+            return 0.0 if asking.faults[-1].wait else random.uniform(0.1, 0.3) * min(2 ** (count - 1), 4)
         longest: float = min(self.patience.first_pause * 2 ** (asking.failures - 1), self.patience.longest_pause)
         return random.uniform(0.5, 1.0) * longest
 

@@ -131,9 +131,7 @@ def test_an_attempt_after_the_status_was_read_as_closed_does_not() -> None:
 
 
 def test_a_key_is_forgotten_after_its_time_to_live_and_is_not_kept_alive_by_what_it_silenced() -> None:
-    first, second = remaining(
-        Row(0, key=1), Row(2400, key=1, is_warned=True), Row(4200, key=1, is_warned=True)
-    )
+    first, second = remaining(Row(0, key=1), Row(2400, key=1, is_warned=True), Row(4200, key=1, is_warned=True))
 
     assert "idempotent_handling" not in first
     assert "idempotent_handling" in second

@@ -42,9 +42,9 @@ def test_a_prediction_is_made_from_the_days_before_the_fix_alone() -> None:
         world.close(number, 0.2, "close-fn", trigger_id=f"t{number}", intent="end")
         world.closed_again(number, 15.2, "close-fn", trigger_id=f"t{number}", intent="end")
 
-    (told,) = predictions(
-        world.signals(), fixes=fixes({"fix_id": "keys", "kind": "idempotent_handling"})
-    ).iter_rows(named=True)
+    (told,) = predictions(world.signals(), fixes=fixes({"fix_id": "keys", "kind": "idempotent_handling"})).iter_rows(
+        named=True
+    )
 
     assert told["interactions_window"] == 48
     assert told["prevented_share"] == pytest.approx(0.25, abs=0.02)

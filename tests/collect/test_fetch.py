@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 import json
 import os
 import re
@@ -83,7 +84,13 @@ def test_a_second_fetch_asks_only_for_what_may_be_new(tmp_path: Path) -> None:
         assert held(store) == account.truth()
         assert sum(table["new_rows"] for name, table in summary.tables.items() if name != "channels") == 0
         assert not any(account.deleted[0] in request.resource for request in server.log)
-        over = {row["sid"] for key, rows in account.lists.values() if key == "channels" for row in rows if row["status"] == "closed"}
+        over = {
+            row["sid"]
+            for key, rows in account.lists.values()
+            if key == "channels"
+            for row in rows
+            if row["status"] == "closed"
+        }
         assert not any(sid in request.resource for request in server.log for sid in over)
         assert len(server.log) < first / 2
 
@@ -172,7 +179,8 @@ def test_expired_evidence_is_said_to_be_gone_and_the_rest_is_read(tmp_path: Path
     with TwilioServer(small()) as server:
         summary, store = fetched(tmp_path, server, window=days(40), sources=["alerts"])
 
-        starts = [dt.datetime.fromisoformat(request.query["StartDate"]) for request in server.asked("/Alerts")]
+        asked = [request.query for request in server.asked("/Alerts")]
+        starts = [dt.datetime.fromisoformat(query["StartDate"]) for query in asked if query]
     assert min(starts) > dt.datetime.now(dt.UTC) - dt.timedelta(days=30)
     assert any("Twilio keeps 30 days" in warning for warning in summary.warnings)
     assert store.coverage().filter(pl.col("state") == "expired").collect().height == 1
@@ -190,7 +198,9 @@ def test_a_window_beyond_retention_is_refused_with_what_to_do(tmp_path: Path) ->
 def test_wrong_credentials_end_it_at_once_and_name_the_variable_and_the_host(tmp_path: Path) -> None:
     with TwilioServer(small()) as server:
         settings = settings_for(server, twilio_auth_token="wrong")  # noqa: S106 - meant to be wrong
-        with pytest.raises(CredentialError, match=r"AC[0-9a-f]{32} at monitor\.twilio\.com.*TWILIO_AUTH_TOKEN") as caught:
+        with pytest.raises(
+            CredentialError, match=r"AC[0-9a-f]{32} at monitor\.twilio\.com.*TWILIO_AUTH_TOKEN"
+        ) as caught:
             fetched(tmp_path, server, settings=settings)
 
         assert len(server.log) == 2
@@ -289,15 +299,14 @@ def test_nothing_but_get_is_ever_sent_and_no_secret_is_shown(
 
 
 def test_raw_records_are_kept_elsewhere_on_request_for_the_owner_only(tmp_path: Path) -> None:
-    import gzip
-
     account = small()
     with TwilioServer(account) as server:
         fetched(tmp_path / "store", server, keep_raw=tmp_path / "raw", sources=["alerts"])
 
     (kept,) = (tmp_path / "raw").iterdir()
     assert kept.stat().st_mode & 0o077 == 0
-    records = [json.loads(line) for line in gzip.open(kept, "rt", encoding="utf-8")]
+    with gzip.open(kept, "rt", encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
     assert {record["sid"] for record in records} == {alert["sid"] for alert in account.alerts}
 
 

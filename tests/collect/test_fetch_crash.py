@@ -39,8 +39,7 @@ def processes() -> Any:
 
 def fetch_here(folder: str, settings: dict[str, str], options: dict[str, Any]) -> None:
     """What a process under test does; its exit code is the fetch's."""
-    import flexkit.collect.lock as lock
-    import flexkit.collect.sink as sink
+    from flexkit.collect import lock, sink
     from flexkit.collect.twilio_api import fetch
 
     with contextlib.suppress(OSError):
@@ -202,4 +201,3 @@ def test_an_interrupted_fetch_stores_what_it_read(tmp_path: Path) -> None:
         server.on_request = None
         _, store = fetched(tmp_path, server)
         assert held(store) == truth(server)
-

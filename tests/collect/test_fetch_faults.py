@@ -54,8 +54,6 @@ def test_nothing_is_sent_before_a_retry_after_has_ended(tmp_path: Path) -> None:
         fetched(tmp_path, server)
 
         stops = [request.at for request in server.log if request.status == 429]
-        early = [
-            request for request in server.log for stop in stops if stop + 2 * GRACE < request.at < stop + 1.0
-        ]
+        early = [request for request in server.log for stop in stops if stop + 2 * GRACE < request.at < stop + 1.0]
     assert len(stops) == 6
     assert not early

@@ -110,6 +110,7 @@ class Account:
             for workspace in self.workspace_sids
         ]
         self.lists[root] = ("workspaces", spaces)
+        self.items |= {f"{root}/{space['sid']}": space for space in spaces}
         hooks = f"flex-api.twilio.com/v1/Instances/{self.instance}/InteractionWebhooks"
         hook = "flex_interactionwebhook_01jke8z8vte4ette30t5w9h081"
         self.lists[hooks] = (

@@ -13,13 +13,13 @@ from urllib.parse import urlencode
 
 from tests.server.bulk import BulkAccount
 from tests.server.http import HttpServer, Reply, Request
-from tests.server.limits import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.server.account import Account
     from tests.server.faults import Fault
+    from tests.server.limits import Limit
 
 Json = dict[str, Any]
 PASSWORD = "correct horse battery staple"  # noqa: S105 - a planted secret that tests search for
@@ -137,7 +137,9 @@ class TwilioServer:
             return _error(401, 20003, "Authenticate")
         account, resource = self.account, request.resource
         if resource == "monitor.twilio.com/v1/Alerts":
-            found = _inside(account.alerts, "date_generated", request.query.get("StartDate"), request.query.get("EndDate"))
+            found = _inside(
+                account.alerts, "date_generated", request.query.get("StartDate"), request.query.get("EndDate")
+            )
             return self._page(request, "alerts", list(reversed(found)))
         if resource == "monitor.twilio.com/v1/Events":
             found = _inside(account.audit, "event_date", request.query.get("StartDate"), request.query.get("EndDate"))
@@ -149,7 +151,9 @@ class TwilioServer:
             if flow not in account.executions:
                 return _error(404, 20404, "not found")
             window = request.query.get("DateCreatedFrom"), request.query.get("DateCreatedTo")
-            return self._page(request, "executions", list(reversed(_inside(account.executions[flow], "date_created", *window))))
+            return self._page(
+                request, "executions", list(reversed(_inside(account.executions[flow], "date_created", *window)))
+            )
         if resource in account.lists:
             return self._page(request, *account.lists[resource])
         if (item := account.items.get(resource)) is not None:
@@ -194,7 +198,8 @@ class TwilioServer:
         plain = {name: value for name, value in request.query.items() if name not in ("Page", "PageToken", "PageSize")}
 
         def url(number: int, mark: str | None = None) -> str:
-            return f"{base}?{urlencode({**plain, 'PageSize': size, 'Page': number, **({'PageToken': mark} if mark else {})})}"
+            token = {"PageToken": mark} if mark else {}
+            return f"{base}?{urlencode({**plain, 'PageSize': size, 'Page': number, **token})}"
 
         meta = {
             "key": key,
@@ -212,7 +217,12 @@ class TwilioServer:
 
 
 def _error(status: int, code: int, message: str, headers: dict[str, str] | None = None) -> Reply:
-    told = {"code": code, "message": message, "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
+    told = {
+        "code": code,
+        "message": message,
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
     return Reply(status, json.dumps(told).encode(), headers=headers or {})
 
 
@@ -229,5 +239,6 @@ def _inside(items: list[Json], field: str, start: str | None, end: str | None) -
     return [
         item
         for item in items
-        if (start is None or _millis(item[field]) >= _millis(start)) and (end is None or _millis(item[field]) <= _millis(end))
+        if (start is None or _millis(item[field]) >= _millis(start))
+        and (end is None or _millis(item[field]) <= _millis(end))
     ]

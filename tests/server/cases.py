@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.server import faults as how
 from tests.server.account import Account, iso
-from tests.server.api import TwilioServer
 from tests.server.faults import Fault
-from tests.server.http import Reply, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.server.api import TwilioServer
+    from tests.server.http import Reply, Request
 
 Json = dict[str, Any]
 ALWAYS = 10**6
@@ -182,7 +185,9 @@ def _via_empty(told: Json, request: Request) -> Json:
         told["meta"]["next_page_url"] += "&Empty=1"
     elif "Empty" in request.query:
         told["alerts"] = []
-        told["meta"]["next_page_url"] = told["meta"]["url"].replace("&Empty=1", "") + f"&PageToken=PT{told['meta']['page']}"
+        told["meta"]["next_page_url"] = (
+            told["meta"]["url"].replace("&Empty=1", "") + f"&PageToken=PT{told['meta']['page']}"
+        )
     return told
 
 
@@ -207,12 +212,19 @@ def _insert(server: TwilioServer, request: Request) -> None:
         server.account.alerts.append(new)
 
 
-PAGED: dict[str, Any] = {"sources": ("alerts",), "serve": {"page_limit": 5}, "account": {"interactions": 24}, "change": in_one_second}
+PAGED: dict[str, Any] = {
+    "sources": ("alerts",),
+    "serve": {"page_limit": 5},
+    "account": {"interactions": 24},
+    "change": in_one_second,
+}
 
 TIMED = ("alerts", "task_events")
 
 CASES = [
-    Case("429 on every third request, no Retry-After", planted(".", how.error(429, code=20429), times=12, only=every(3))),
+    Case(
+        "429 on every third request, no Retry-After", planted(".", how.error(429, code=20429), times=12, only=every(3))
+    ),
     Case("429 storm with Retry-After 1", planted(".", _retry_after("1"), times=6, skip=20)),
     Case("429 with Retry-After as a date", planted("Interactions", _http_date, times=2)),
     Case("429 with a Retry-After that is no number", planted("Interactions", _retry_after("soon"), times=3)),
