@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 RECORDS_AT_ONCE = 12_000
 CHARACTERS_AT_ONCE = 12 * 1024 * 1024
-SECONDS_AT_ONCE = 5.0
+SECONDS_AT_ONCE = 10.0
 """A batch is stored when it has so many records or characters, or is so old: what a kill can lose at most."""
 SHARE = 8.0
 """Where storing is slow, a batch may be so many times as old as the last one took to store."""
