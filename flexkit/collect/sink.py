@@ -36,6 +36,7 @@ SECONDS_AT_ONCE = 10.0
 SHARE = 8.0
 """Where storing is slow, a batch may be so many times as old as the last one took to store."""
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 # Rows of these tables say "all that belongs to it is held": they are stored after everything else.
 _LAST = ("interactions", "executions")
 
@@ -73,7 +74,7 @@ class _Batch:
 
 def texts(items: Iterable[Any]) -> list[str]:
     """JSON text of each of *items*, in ASCII: half a surrogate pair cannot break it."""
-    return [json.dumps(item, separators=(",", ":")) for item in items]
+    return [_ENCODER.encode(item) for item in items]
 
 
 class Sink:

@@ -7,7 +7,6 @@ where a part of it could not be read.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,8 @@ async def read_interaction(run: Run, sid: str) -> None:
     channels, problem = await _part(run, unit, "/Channels", "channels")
     named = [item["sid"] for item in channels if isinstance(item, dict) and isinstance(item.get("sid"), str)]
     lists = [(kind, f"/Channels/{channel}/{kind.title()}s") for channel in named for kind in _OF_A_CHANNEL]
-    parts = await asyncio.gather(*(_part(run, unit, below, f"{kind}s") for kind, below in lists))
+    # One after another: the pool has other interactions to keep the line full, and tasks cost more than they save.
+    parts = [await _part(run, unit, below, f"{kind}s") for kind, below in lists]
     problem = problem or next((told for _, told in parts if told), None)
     marks = _marks(run, unit, problem)
     await run.sink.put(unit.source, RecordKind.CHANNEL, texts(channels), f"{unit.origin}/Channels", marks=marks)
