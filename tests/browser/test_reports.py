@@ -112,8 +112,10 @@ def test_pointing_at_a_figure_tells_its_numbers(open_page: Open, reports: Path) 
     watched = open_page(reports / "root_causes" / "latest.html")
     watched.reveal()
     bar = watched.page.locator(".live svg .mark-rect.role-mark path").first
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
 
-    bar.hover()
+    watched.page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"], steps=3)
 
     watched.page.wait_for_selector(".tip")
     assert "Cause" in watched.page.locator(".tip").inner_text()

@@ -230,9 +230,9 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
         base.mark_rule(color=SERIES, strokeWidth=1.4, clip=True).encode(
             x=x, y=alt.Y("lo:Q", scale=scale, axis=axis), y2="hi:Q"
         ),
-        base.mark_point(
-            filled=True, size=80, color=SERIES, fill=SURFACE, stroke=SERIES, strokeWidth=2, opacity=1
-        ).encode(x=x, y=y),
+        base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
+            x=x, y=y, fill=alt.value(SURFACE), stroke=alt.value(SERIES)
+        ),
         *(
             alt.Chart(side).mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230).encode(x=x, y=y, text="label:N")
             for side, align, dx in ((shown.filter(~is_right), _LEFT, 9), (shown.filter(is_right), _RIGHT, -9))

@@ -53,6 +53,7 @@
     drawn.set(figure, room);
     await load();
     const spec = JSON.parse(await unpack(figure.dataset.chart));
+    if (room < 560 && spec.config?.legend) spec.config.legend.columns = 1;
     fit(spec, Number(figure.dataset.width), Math.min(0, room - Number(figure.dataset.drawn)));
     const live = document.createElement("div");
     live.className = "live";
