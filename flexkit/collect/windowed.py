@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flexkit.terms import Source
     from flexkit.window import Window
 
-AT_ONCE = 6
+AT_ONCE = 4
 """Slices of one resource that are read side by side; a page of a thousand events is a megabyte and a half."""
 _SLACK = dt.timedelta(days=1)
 

@@ -6,7 +6,8 @@ import datetime as dt
 import json
 from typing import Any
 
-from tests.server.account import EVENTS, Account, iso
+from tests.server.account import Account
+from tests.server.words import EVENTS, iso
 
 
 class BulkAccount(Account):
