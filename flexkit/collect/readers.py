@@ -12,6 +12,8 @@ from flexkit.tables.normalize import RecordKind
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from flexkit.collect.run import Run
 
 
@@ -66,13 +68,13 @@ def start_alerts(run: Run) -> None:
     timed = alerts(run)
     detailed = run.held.alerts_with_detail()
 
-    async def keep(items: list[Any], covered: list[Covered]) -> None:
+    def keep(items: list[Any], covered: list[Covered]) -> Awaitable[None]:
         warnings = [item for item in items if isinstance(item, dict) and str(item.get("error_code")) == NOT_OPEN]
         sids = [sid for item in warnings if isinstance(sid := item.get("sid"), str)]
         for sid in unseen(sids, detailed):
             run.jobs.add(_alert_detail, run, sid)
         find(run, texts(warnings))
-        await run.sink.put("alerts", RecordKind.ALERT, texts(items), "/v1/Alerts", covered=covered)
+        return run.sink.put("alerts", RecordKind.ALERT, texts(items), "/v1/Alerts", covered=covered)
 
     for sid in unseen(run.held.alerts_without_detail(run.window), detailed):
         run.jobs.add(_alert_detail, run, sid)
@@ -93,8 +95,8 @@ def start_audit_events(run: Run) -> None:
     """Read the open windows of audit events."""
     timed = audit_events(run)
 
-    async def keep(items: list[Any], covered: list[Covered]) -> None:
-        await _put(run, timed, RecordKind.AUDIT_EVENT, texts(items), covered)
+    def keep(items: list[Any], covered: list[Covered]) -> Awaitable[None]:
+        return _put(run, timed, RecordKind.AUDIT_EVENT, texts(items), covered)
 
     spans = run.held.open_windows(timed.source, timed.resource, run.window)
     WindowReader(run, timed, spans, keep).start(at_once=2)
@@ -104,14 +106,14 @@ def start_task_events(run: Run, workspace: str) -> None:
     """Read the open windows of a workspace's events, and the interactions that they name."""
     timed = task_events(run, workspace)
 
-    async def keep(items: list[Any], covered: list[Covered]) -> None:
+    def keep(items: list[Any], covered: list[Covered]) -> Awaitable[None]:
         told = texts(items)
         find(run, told)
-        await _put(run, timed, RecordKind.TASK_EVENT, told, covered)
+        return _put(run, timed, RecordKind.TASK_EVENT, told, covered)
 
     spans = run.held.open_windows(timed.source, timed.resource, run.window)
     WindowReader(run, timed, spans, keep).start()
 
 
-async def _put(run: Run, timed: Timed, kind: RecordKind, told: list[str], covered: list[Covered]) -> None:
-    await run.sink.put(timed.name, kind, told, f"/{timed.version.version}{timed.path}", covered=covered)
+def _put(run: Run, timed: Timed, kind: RecordKind, told: list[str], covered: list[Covered]) -> Awaitable[None]:
+    return run.sink.put(timed.name, kind, told, f"/{timed.version.version}{timed.path}", covered=covered)

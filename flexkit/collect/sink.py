@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
@@ -98,6 +99,8 @@ class Sink:
         self._timer: asyncio.TimerHandle | None = None
         self._failure: BaseException | None = None
         self._patience = SECONDS_AT_ONCE
+        # One thread of its own: every further thread would keep memory of its own.
+        self._thread = ThreadPoolExecutor(1, "flexkit-store")
         self._raw = None if keep_raw is None else _raw_file(keep_raw, now())
 
     async def put(
@@ -146,7 +149,8 @@ class Sink:
         await self._stored()
 
     def close(self) -> None:
-        """Stop the clock and close the file of raw records."""
+        """Stop the clock and the thread, and close the file of raw records."""
+        self._thread.shutdown(wait=False)
         if self._timer is not None:
             self._timer.cancel()
         if self._raw is not None:
@@ -184,7 +188,7 @@ class Sink:
     async def _store_one(self, batch: _Batch) -> None:
         begun = time.monotonic()
         try:
-            done = await asyncio.to_thread(self._write, batch)
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, batch)
         except Exception as error:  # noqa: BLE001 - whatever it was, every reader is told
             self._failure = error
             return

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flexkit.terms import Source
     from flexkit.window import Window
 
-AT_ONCE = 4
+AT_ONCE = 3
 """Slices of one resource that are read side by side; a page of a thousand events is a megabyte and a half."""
 _SLACK = dt.timedelta(days=1)
 
@@ -56,7 +56,7 @@ class Timed:
 
 
 class WindowReader:
-    """Reads the open *spans* of one resource; *keep* gets the items of each slice that was read whole or not."""
+    """Reads the open *spans* of one resource; *keep* takes the items of a slice and returns what is to be awaited."""
 
     def __init__(
         self, run: Run, timed: Timed, spans: list[Window], keep: Callable[[list[Any], list[Covered]], Awaitable[None]]
@@ -67,7 +67,6 @@ class WindowReader:
         self._slices = Slices(spans)
         self._changed = asyncio.Event()
         self._reading = 0
-        self._is_refused = False
 
     def start(self, *, at_once: int = AT_ONCE) -> None:
         """Hand the work to the pool."""
@@ -86,29 +85,30 @@ class WindowReader:
                 continue
             self._reading += 1
             try:
-                await self._read(window)
+                # Awaited out here: while it waits for the store, no frame holds the parsed page any more.
+                keeping = await self._read(window)
+                if keeping is not None:
+                    await keeping
             finally:
                 self._reading -= 1
                 self._changed.set()
 
-    async def _read(self, window: Window) -> None:
+    async def _read(self, window: Window) -> Awaitable[None] | None:
+        """Read one slice; what is left to do is to keep it."""
         timed, run = self._timed, self._run
         try:
             page = await run.asker.page(timed.version, timed.path, timed.key, timed.asking(window))
         except RefusedError as refused:
-            await self._refused(window, refused)
-            return
+            return self._refused(window, refused)
         except FetchError as error:
-            await self._leave_open([window], error.why if isinstance(error, UnavailableError) else str(error))
-            return
+            return self._left_open([window], error.why if isinstance(error, UnavailableError) else str(error))
         if page.is_full and self._is_outside(page, window):
-            await self._leave_open([window], f"{timed.resource} answered with other times than were asked for")
-            return
+            return self._left_open([window], f"{timed.resource} answered with other times than were asked for")
         if page.is_full and self._slices.split(window):
-            return
-        await self._settle(window, page)
+            return None
+        return await self._settle(window, page)
 
-    async def _settle(self, window: Window, page: Page) -> None:
+    async def _settle(self, window: Window, page: Page) -> Awaitable[None]:
         timed = self._timed
         if page.is_full and not timed.does_page:
             listing = Listing(page.items)
@@ -122,23 +122,22 @@ class WindowReader:
         if listing.problem is not None:
             state, reason = CoverageState.PARTIAL, listing.problem
             self._run.summary.miss(timed.name, f"{timed.resource} {window}", listing.problem)
-        self._slices.settle(window, len(listing.items))
         rows = len(listing.items)
-        covered = Covered(timed.source, timed.resource, window, rows, state, reason)
-        await self._keep(listing.items, [covered])
+        self._slices.settle(window, rows)
+        return self._keep(listing.items, [Covered(timed.source, timed.resource, window, rows, state, reason)])
 
-    async def _refused(self, window: Window, refused: RefusedError) -> None:
+    def _refused(self, window: Window, refused: RefusedError) -> Awaitable[None]:
         """One slice was refused: so is the rest, unless it was the question itself (400)."""
         left = [window] if refused.status == 400 else joined([window, *self._slices.rest()])
         self._run.refuse(self._timed.name, self._timed.resource, refused, whole=refused.status != 400)
-        await self._leave_open(left, f"refused (HTTP {refused.status})", is_told=True)
+        return self._left_open(left, f"refused (HTTP {refused.status})", is_told=True)
 
-    async def _leave_open(self, windows: list[Window], reason: str, *, is_told: bool = False) -> None:
+    def _left_open(self, windows: list[Window], reason: str, *, is_told: bool = False) -> Awaitable[None]:
         timed = self._timed
         if not is_told:
             self._run.summary.miss(timed.name, f"{timed.resource} {windows[0]}", reason)
         state = CoverageState.PARTIAL
-        await self._keep([], [Covered(timed.source, timed.resource, span, 0, state, reason) for span in windows])
+        return self._keep([], [Covered(timed.source, timed.resource, span, 0, state, reason) for span in windows])
 
     def _is_outside(self, page: Page, window: Window) -> bool:
         """Whether no item of *page* is near *window*: then its times were not heeded, and halving has no end."""

@@ -14,7 +14,8 @@ class BulkAccount(Account):
     """*count* events in one workspace, evenly over the last *days* days; nine of each interaction."""
 
     def __init__(self, count: int, *, days: float = 28.0) -> None:
-        super().__init__(interactions=0, days=days)
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+        super().__init__(interactions=0, days=days, now=before)
         self.count = count
         self.begun_ms = int((self.now - dt.timedelta(days=days)).timestamp() * 1000)
         self.step_ms = days * 86_400_000 / count
