@@ -7,6 +7,7 @@ import datetime as dt
 import polars as pl
 
 from flexkit.tables.schema import SIGNALS, key64
+from flexkit.terms import Source
 
 LINKS = ("channel_sid", "conversation_sid", "task_sid")
 """What a signal may name instead of its interaction."""
@@ -19,6 +20,8 @@ _SHARED = dt.timedelta(days=7)
 
 def around(signals: pl.LazyFrame, interaction_sid: str) -> pl.DataFrame:
     """Every one of the stored *signals* that names the interaction, or names none but one of its parts.
+
+    A Studio step names nothing but its execution: those of the interaction's executions are there too.
 
     Signals of others that share one of its parts within seven days are there too: whoever links parts to
     interactions must see that such a part is not this interaction's alone.
@@ -38,8 +41,12 @@ def around(signals: pl.LazyFrame, interaction_sid: str) -> pl.DataFrame:
     if rows.is_empty():
         return rows
     near = pl.col("day").is_between(pl.lit(rows["day"].min()) - _SHARED, pl.lit(rows["day"].max()) + _SHARED)
-    shared = _whole(signals.filter(near), pl.col("ikey").is_not_null(), pl.col("ikey") != key, _sharing(rows))
-    return pl.concat([rows, shared])
+    nearby = signals.filter(near)
+    others = pl.col("ikey").is_not_null(), pl.col("ikey") != key
+    shared = _whole(nearby, *others, _sharing(rows) | _of_executions(rows))
+    bare = pl.all_horizontal(pl.col("interaction_sid", *LINKS).is_null())
+    steps = _whole(nearby, bare, _of_executions(rows))
+    return pl.concat([rows, shared, steps])
 
 
 def _whole(signals: pl.LazyFrame, *conditions: pl.Expr) -> pl.DataFrame:
@@ -55,3 +62,9 @@ def _sharing(rows: pl.DataFrame) -> pl.Expr:
     return pl.any_horizontal(
         pl.col(link).is_in(rows[link].drop_nulls().unique().implode()).fill_null(value=False) for link in LINKS
     )
+
+
+def _of_executions(rows: pl.DataFrame) -> pl.Expr:
+    """Whether a signal is of a Studio execution that *rows* hold."""
+    runs = rows.filter(pl.col("source") == Source.STUDIO)["trigger_id"].drop_nulls().unique()
+    return (pl.col("source") == Source.STUDIO) & pl.col("trigger_id").is_in(runs.implode()).fill_null(value=False)
