@@ -18,18 +18,14 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from flexkit.collect.probe import Probe, Step
+
 FIRST_LEVEL = 4
 GROWTH_ANSWERS = 5
 """Answers for one more in flight while growing: a fifth per round trip, so that the overshoot stays small."""
 PROBE_SECONDS = 2.0
 PROBE_COST = 10.0
 PROBE_LONGEST = 300.0
-STEPS = (1.03, 1.06, 1.12, 1.25)
-"""Factors by which a paced probe raises the rate, one after the other, as long as nothing is refused."""
-STEP_EXCESS = 5.0
-"""A step has passed once it sent so many more than the last would have: a small burst allowance hides less."""
-BURST = 10.0
-"""Burst allowance that a rate limit is assumed to have, when a probe is used to estimate it."""
 RECENT = 100
 CHANCE = 3
 """Refusals among the last hundred answers that are taken for chance at a level that was fine before."""
@@ -37,6 +33,8 @@ FEW = 12
 """Levels below which growing past a limit is refused too rarely to wait for three refusals."""
 ENOUGH = 15
 """Answers between two refusals that are enough to estimate a rate from."""
+SPARE = 1.1
+"""In flight beyond what a known rate needs: answers do not always come as quickly as they can."""
 _TICK = 1e-6
 MEMORY = 3.0
 """Seconds of sending that rates are estimated from."""
@@ -84,7 +82,7 @@ class Controller:
     _interval: float = PROBE_SECONDS
     _cost: float = 0.0
     _probe_at: float = math.inf
-    _probe: _Probe | None = None
+    _probe: Probe | None = None
 
     def wait(self, now: float, in_flight: int) -> float:
         """Seconds until one more may leave: 0 at once, infinity when only an answer can make room."""
@@ -130,7 +128,7 @@ class Controller:
                 self.level = min(self.level + 1, self.ceiling)
         elif now >= self._probe_at and sent.level >= self.level - 1 and self.level < self.ceiling:
             base = self.rate or max(self._best, self.level / self.round_trip)
-            self._raise(_Probe(base=base, had_rate=self.rate is not None, known=self.known or self.level), base, now)
+            self._raise(Probe(base, self.known or self.level, had_rate=self.rate is not None), base, now)
 
     def refused(self, sent: Sent, now: float, retry_after: float | None) -> None:
         """Note a 429. Nothing may leave before *retry_after* seconds have passed."""
@@ -195,8 +193,8 @@ class Controller:
         is_at_once = is_again and between == 0.0
         known = max(1, min(before, min(sent.level for sent in epoch) - 1))
         if probe is not None:
-            self.rate = self._rate_after(probe, at)
-            known = max(probe.known, self._fitting(self.rate or 0.0))
+            self.rate = probe.rate_after(at, self.round_trip)
+            known = max(probe.known, self._fitting(SPARE * (self.rate or 0.0)))
         elif is_at_once:
             # Refused at once although less was sent: wait, as a Retry-After would make us, and cut no deeper.
             self._again += 1
@@ -206,7 +204,7 @@ class Controller:
             # Refused far below what was allowed a moment ago: so many a second, not so many at once.
             # Between two refusals the account answered all that it allows: that is its rate.
             self.rate = 0.98 * between if self.rate is None else min(0.97 * self.rate, 0.98 * between)
-            known = max(known, self._fitting(self.rate))
+            known = max(known, self._fitting(SPARE * self.rate))
         elif is_again:
             known = min(known, self._fitting(between))
         elif self.rate is not None:
@@ -243,38 +241,21 @@ class Controller:
         """In flight at *rate*, when answers come as quickly as they can: a slow moment must not raise it."""
         return math.ceil(rate * self._quickest)
 
-    def _rate_after(self, probe: _Probe, at: float) -> float | None:
-        """The rate to keep after a refused probe; None where the limit is not a rate."""
-        if not probe.good_rate:
-            return probe.base if probe.had_rate else None
-        likely = max(
-            (probe.accepted - accepted - BURST) / max(at - begun, self.round_trip) for begun, accepted in probe.steps
-        )
-        # Steps passed: half of the first is safe to keep even if a burst allowance hid the rest, all of it after two.
-        safe = 1.015 if len(probe.steps) < 3 else 1.03
-        return max(probe.base * safe, min(probe.good_rate, likely))
-
-    def _raise(self, probe: _Probe, rate: float, now: float) -> None:
+    def _raise(self, probe: Probe, rate: float, now: float) -> None:
         """Take the next step of *probe* from *rate*."""
         self._probe = probe
-        probe.step = min(probe.step + 1, len(STEPS) - 1)
-        probe.steps.append((now, probe.accepted))
-        self.rate = rate * STEPS[probe.step]
+        self.rate = probe.begin(rate, now)
         wanted = max((self.known or self.level) + 1, self._fitting(self.rate) + 1)
         self.level = self.known = min(wanted, self.ceiling)
 
-    def _climb(self, probe: _Probe, sent: Sent, now: float) -> None:
+    def _climb(self, probe: Probe, sent: Sent, now: float) -> None:
         """Go on with *probe* once its last step was answered without a refusal."""
-        rate, begun = self.rate or probe.base, probe.steps[-1][0]
-        probe.accepted += sent.at >= probe.steps[0][0]
-        enough = max(2 * self.round_trip, STEP_EXCESS / (rate - rate / STEPS[probe.step]))
-        if sent.at < begun or now < begun + enough + self.round_trip:
-            return
-        reached = (probe.accepted - probe.steps[-1][1]) / (now - begun - self.round_trip)
-        if reached < 0.97 * rate:
-            if now > begun + 3 * enough + self.round_trip:
-                # Nothing was refused, but so much was not sent: this machine or the network is the limit now.
-                self._end(probe, now)
+        rate = self.rate or probe.base
+        probe.accept(sent.at)
+        shown = probe.step(rate, self.round_trip, now)
+        if shown is Step.EMPTY:
+            self._end(probe, now)
+        if shown is not Step.PASSED:
             return
         probe.good_rate = rate
         if self.level >= self.ceiling:
@@ -282,25 +263,10 @@ class Controller:
             return
         self._raise(probe, rate, now)
 
-    def _end(self, probe: _Probe, now: float) -> None:
+    def _end(self, probe: Probe, now: float) -> None:
         """Give up *probe*, which showed nothing."""
         self._probe = None
         self.rate = max(probe.base, probe.good_rate) if probe.had_rate else None
-        self.known = max(probe.known, self._fitting(self.rate or 0.0))
+        self.known = max(probe.known, self._fitting(SPARE * (self.rate or 0.0)))
         self.level = min(self.level, self.known)
         self._probe_at = now + self._interval
-
-
-@dataclass(slots=True)
-class _Probe:
-    """A paced attempt to read faster."""
-
-    base: float
-    had_rate: bool
-    known: int
-    accepted: int = 0
-    refused: int = 0
-    step: int = -1
-    steps: list[tuple[float, int]] = field(default_factory=list)
-    """When each step began, and how many had been accepted by then."""
-    good_rate: float = 0.0

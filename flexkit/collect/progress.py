@@ -22,7 +22,11 @@ _EVERY = 30.0
 def shown_progress(log: Callable[[str], None]) -> Iterator[Progress]:
     """What to call as the fetch goes on; the bar is on stderr and goes away with the block."""
     if not sys.stderr.isatty():
-        yield _logged(log)
+        seen: list[FetchSummary] = []
+        yield _logged(log, seen)
+        for name, tally in seen[-1].sources.items() if seen else ():
+            gaps = sum(gap.count for gap in seen[-1].gaps.values() if gap.source == name)
+            log(f"fetched source={name} records={tally.records} rows={tally.rows} new={tally.new_rows} missing={gaps}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -43,11 +47,12 @@ def shown_progress(log: Callable[[str], None]) -> Iterator[Progress]:
         yield show
 
 
-def _logged(log: Callable[[str], None]) -> Progress:
+def _logged(log: Callable[[str], None], seen: list[FetchSummary]) -> Progress:
     last = time.monotonic()
 
     def show(summary: FetchSummary, jobs: Jobs) -> None:
         nonlocal last
+        seen[:] = [summary]
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
             log(f"{_told(summary)} jobs={jobs.done}/{jobs.known}")

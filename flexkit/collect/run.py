@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flexkit.collect.pages import Asker
     from flexkit.collect.sink import Sink
     from flexkit.collect.transport import Transport
+    from flexkit.tables.normalize import RecordKind
     from flexkit.window import Window
 
 WORKERS = 96
@@ -49,6 +50,10 @@ class Run:
     interactions: set[str] = field(default_factory=set)
     conversations: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
+    found: set[str] = field(default_factory=set)
+    """Sources of which a single resource was found."""
+    gone: dict[str, list[tuple[RecordKind, str]]] = field(default_factory=dict)
+    """Single resources that Twilio does not know (404), and that have no tombstone yet."""
     open_units: set[str] = field(default_factory=set)
     """Resources of which an earlier fetch could not read a part."""
     _forbidden: dict[str, int] = field(default_factory=dict)

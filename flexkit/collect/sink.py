@@ -199,8 +199,7 @@ class Sink:
     def _write(self, batch: _Batch) -> list[Mapping[str, Added]]:
         """Records, then what marks them as whole, then coverage: killed anywhere, the next fetch completes it."""
         if self._raw is not None:
-            self._raw.write("".join(f"{record}\n" for record in batch.records))
-            self._raw.flush()
+            self._keep_raw(self._raw, batch)
         added: list[Mapping[str, Added]] = []
         if batch.marks:
             self._store.add({"coverage": coverage_rows(batch.marks, self._now())})
@@ -215,6 +214,14 @@ class Sink:
         if batch.covered:
             self._store.add({"coverage": coverage_rows(batch.covered, self._now())})
         return added
+
+    def _keep_raw(self, file: IO[str], batch: _Batch) -> None:
+        try:
+            file.write("".join(f"{record}\n" for record in batch.records))
+            file.flush()
+        except OSError as error:
+            msg = f"Cannot keep raw records: {error.strerror}. Make room, or leave out --keep-raw."
+            raise StoreError(msg) from None
 
 
 def coverage_rows(covered: Iterable[Covered], fetched_at: dt.datetime) -> pl.DataFrame:

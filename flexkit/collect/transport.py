@@ -11,9 +11,7 @@ import asyncio
 import base64
 import datetime as dt
 import logging
-import random
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 import aiohttp
@@ -32,7 +30,8 @@ from flexkit.collect.answers import (
     retry_after,
 )
 from flexkit.collect.door import Door, certificates, shown
-from flexkit.collect.pace import Pace
+from flexkit.collect.pace import Pace, Turn
+from flexkit.collect.tries import RETRIED, Asking, Fault, Patience
 from flexkit.errors import FetchError
 
 if TYPE_CHECKING:
@@ -43,50 +42,8 @@ if TYPE_CHECKING:
 LARGEST_BODY = 64 * 1024 * 1024
 HOST_IS_DOWN = 8
 """Requests in a row that a host left unanswered, all tries included, before it is not asked any more."""
-_RETRIED = frozenset({408, 500, 502, 503, 504})
 _SILENT = logging.getLogger("flexkit.silent")
 _SILENT.disabled = True
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for what, in seconds, and how often to try."""
-
-    connect: float = 10.0
-    idle: float = 20.0
-    request: float = 60.0
-    """For one try, from the first byte sent to the last received: a body that drips does not pass."""
-    tries: int = 6
-    first_pause: float = 0.5
-    longest_pause: float = 8.0
-    refused: float = 900.0
-    """For one request that is refused (429) again and again."""
-
-
-@dataclass(slots=True)
-class _Asking:
-    """One request with all its tries."""
-
-    host: str
-    address: str
-    headers: Mapping[str, str]
-    url: str
-    begun_at: float
-    faults: list[_Fault] = field(default_factory=list)
-
-    @property
-    def failures(self) -> int:
-        return sum(not fault.is_refusal for fault in self.faults)
-
-
-class _Fault(Exception):  # noqa: N818 - never seen outside this module
-    """One try failed in a way that another may not."""
-
-    def __init__(self, kind: str, *, is_refusal: bool = False, wait: float | None = None) -> None:
-        super().__init__(kind)
-        self.kind = kind
-        self.is_refusal = is_refusal
-        self.wait = wait
 
 
 class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
@@ -102,9 +59,10 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
         self.clock_offset: dt.timedelta | None = None
         self.answered_hosts: set[str] = set()
         self._unanswered: Counter[str] = Counter()
+        self._shut: set[str] = set()
         self._authorization: dict[tuple[str, str], str] = {}
         self._retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_Fault),
+            retry=retry_if_exception_type(Fault),
             stop=lambda state: self._is_over(state.args[0]),
             retry_error_callback=lambda state: self._give_up(state.args[0]),
         )
@@ -138,16 +96,15 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
             msg = f"flexkit only reads; refused {method.upper()} {shown(url)}."
             raise FetchError(msg)
         host, address = self.door.address(url, params)
-        if self._unanswered[host] >= HOST_IS_DOWN:
-            msg = f"{host} left {HOST_IS_DOWN} requests in a row unanswered and was not asked any more."
-            raise UnavailableError(msg)
+        if host in self._shut:
+            raise UnavailableError(_not_any_more(host))
         sent = dict(headers or {})
         if auth is not None:
             sent["Authorization"] = self._basic(auth)
-        asking = _Asking(host, address, sent, url, asyncio.get_running_loop().time())
+        asking = Asking(host, address, sent, url, asyncio.get_running_loop().time())
         try:
             answer = await self._ask(asking)
-        except _Fault:
+        except Fault:
             # Tenacity costs a tenth of a request's CPU, so it comes in where something failed. A copy per
             # request: it keeps its state per thread, not per coroutine.
             if self._is_over(asking):
@@ -156,11 +113,13 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
         self._unanswered[host] = 0
         return answer
 
-    async def _ask(self, asking: _Asking) -> Answer:
+    async def _ask(self, asking: Asking) -> Answer:
         """One try: an answer, or a fault that another try may not have."""
-        fault: _Fault | None = None
+        fault: Fault | None = None
         status, headers, body = 0, NO_HEADERS, b""
         async with self.pace.turn(asking.host) as turn:
+            if asking.host in self._shut:
+                raise UnavailableError(_not_any_more(asking.host))
             self.counts["requests"] += 1
             try:
                 async with self._session.get(
@@ -172,24 +131,21 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
                     status, headers = response.status, response.headers
                     body = await _body(response)
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                fault = _Fault(_happened(error))
+                fault = Fault(_happened(error))
             if status == 429:
-                wait = retry_after(headers)
-                fault = _Fault("HTTP 429", is_refusal=True, wait=wait)
-                turn.refuse(wait)
+                fault = self._refused(asking.host, turn, headers)
             elif status:
                 turn.answer()
         if self.clock_offset is None and status:
             self._learn_clock(headers)
-        if fault is None and status in _RETRIED:
-            fault = _Fault(f"HTTP {status}", wait=retry_after(headers))
+        payload = NOTHING
+        if fault is None and status in RETRIED:
+            fault = Fault(f"HTTP {status}", wait=retry_after(headers))
             if fault.wait:
                 self.pace.hold(asking.host, fault.wait)
-        payload = NOTHING if fault is not None or status != 200 else parsed(body)
-        if status == 200 and payload is NOTHING and fault is None:
-            fault = _Fault("a web page instead of JSON" if body.lstrip()[:1] == b"<" else "invalid JSON")
-        elif status == 200 and fault is None and not isinstance(payload, dict):
-            fault = _Fault("JSON of another shape than Twilio's")
+        elif fault is None and status == 200:
+            payload = parsed(body)
+            fault = _misshapen(payload, body)
         # Raised out here, so that no exception holds the request with its credentials as its context.
         if fault is not None:
             self.counts["refusals"] += fault.is_refusal
@@ -200,35 +156,29 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
             self.answered_hosts.add(asking.host)
         return Answer(status, body, headers, payload)
 
-    async def _ask_again(self, asking: _Asking) -> Answer:
-        await asyncio.sleep(self._pause(asking))
+    def _refused(self, host: str, turn: Turn, headers: Mapping[str, str]) -> Fault:
+        wait = retry_after(headers)
+        if (wait or 0) > self.patience.refused:
+            # Longer than anybody would wait: this host is over for this run, and the others are not held up.
+            self._shut.add(host)
+            turn.answer()
+        else:
+            turn.refuse(wait)
+        return Fault("HTTP 429", is_refusal=True, wait=wait)
+
+    async def _ask_again(self, asking: Asking) -> Answer:
+        await asyncio.sleep(asking.pause(self.patience))
         self.counts["retries"] += 1
         return await self._ask(asking)
 
-    def _is_over(self, asking: _Asking) -> bool:
-        last = asking.faults[-1]
-        if last.is_refusal:
-            spent = asyncio.get_running_loop().time() - asking.begun_at
-            return spent + (last.wait or 0) > self.patience.refused
-        return asking.failures >= self.patience.tries or (last.wait or 0) > self.patience.refused
+    def _is_over(self, asking: Asking) -> bool:
+        return asking.is_over(self.patience, asyncio.get_running_loop().time())
 
-    def _pause(self, asking: _Asking) -> float:
-        """Seconds before the next try; the line makes a refused one wait out its Retry-After."""
-        if asking.faults[-1].is_refusal:
-            count = len(asking.faults) - asking.failures
-            return 0.0 if asking.faults[-1].wait else random.uniform(0.1, 0.3) * min(2 ** (count - 1), 4)
-        longest: float = min(self.patience.first_pause * 2 ** (asking.failures - 1), self.patience.longest_pause)
-        return random.uniform(0.5, 1.0) * longest
-
-    def _give_up(self, asking: _Asking) -> NoReturn:
-        last = asking.faults[-1]
+    def _give_up(self, asking: Asking) -> NoReturn:
         self._unanswered[asking.host] += 1
-        if last.is_refusal:
-            why = f"refused (HTTP 429) for {self.patience.refused:.0f} seconds."
-        else:
-            why = f"failed {len(asking.faults)} times, at last with: {last.kind}."
-            if "web page" in last.kind:
-                why += " Is there a proxy or a captive portal on the way?"
+        if self._unanswered[asking.host] >= HOST_IS_DOWN:
+            self._shut.add(asking.host)
+        why = asking.given_up(self.patience)
         msg = f"{shown(asking.url)} {why}"
         raise UnavailableError(msg, why=why)
 
@@ -261,6 +211,17 @@ def open_client(settings: Settings, *, patience: Patience | None = None, pace: P
         # Not empty, or the SDK would read the environment again, which settings did.
         environment={"TWILIO_ACCOUNT_SID": account},
     )
+
+
+def _not_any_more(host: str) -> str:
+    return f"{host} left too many requests unanswered, or told us to wait too long, and was not asked any more."
+
+
+def _misshapen(payload: object, body: bytes) -> Fault | None:
+    """What is wrong with an answer that says that all is well."""
+    if payload is NOTHING:
+        return Fault("a web page instead of JSON" if body.lstrip()[:1] == b"<" else "invalid JSON")
+    return None if isinstance(payload, dict) else Fault("JSON of another shape than Twilio's")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

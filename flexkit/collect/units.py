@@ -28,6 +28,7 @@ Json = dict[str, Any]
 _INTERACTION = re.compile(r"KD[0-9a-fA-F]{32}(?![0-9a-fA-F])")
 _CONVERSATION = re.compile(r"CH[0-9a-fA-F]{32}(?![0-9a-fA-F])")
 _OF_A_CHANNEL = (RecordKind.PARTICIPANT, RecordKind.INVITE)
+_FEW_GONE = 3
 _LINKED = re.compile(r"(?:KD|UO|CH|WT)[0-9a-fA-F]{32}(?![0-9a-fA-F])")
 
 
@@ -144,16 +145,36 @@ async def _itself(run: Run, unit: Unit) -> Answer | None:
     if not run.wants(unit.source):
         return None
     try:
-        return await run.asker.one(unit.version, unit.path)
+        answer = await run.asker.one(unit.version, unit.path)
     except RefusedError as refused:
         if refused.status == 404:
-            stone = {"resource": unit.kind.value, "sid": unit.sid, "status": 404}
-            await run.sink.put(unit.source, RecordKind.TOMBSTONE, texts([stone]), unit.origin)
+            run.gone.setdefault(unit.source, []).append((unit.kind, unit.sid))
+            if unit.source in run.found:
+                await bury(run, unit.source)
         else:
             run.refuse(unit.source, unit.sid, refused)
     except FetchError as error:
         run.miss(unit.source, unit.sid, error)
+    else:
+        run.found.add(unit.source)
+        return answer
     return None
+
+
+async def bury(run: Run, source: str) -> None:
+    """Leave a tombstone for each resource of *source* that is gone, so that nobody asks for it again."""
+    stones = [{"resource": kind.value, "sid": sid, "status": 404} for kind, sid in run.gone.pop(source, [])]
+    await run.sink.put(source, RecordKind.TOMBSTONE, texts(stones), f"404 {source}")
+
+
+async def bury_the_rest(run: Run) -> None:
+    """Bury what is gone where nothing was found; many that are all gone are rather somebody else's."""
+    for source, gone in list(run.gone.items()):
+        if source in run.found or len(gone) <= _FEW_GONE:
+            await bury(run, source)
+            continue
+        reason = f"none of {len(gone):,} exists for this account (HTTP 404)."
+        run.summary.miss(source, gone[0][1], reason, "Check TWILIO_ACCOUNT_SID and TWILIO_REGION, then fetch again.")
 
 
 async def _part(run: Run, unit: Unit, below: str, key: str) -> tuple[list[Any], str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.transport import Patience
+from flexkit.collect.tries import Patience
 from flexkit.collect.twilio_api import fetch
 from flexkit.settings import Settings
 from flexkit.tables.store import Store

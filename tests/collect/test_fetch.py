@@ -408,3 +408,57 @@ def test_the_lock_of_a_process_that_is_gone_holds_nobody_up(tmp_path: Path) -> N
         summary, _ = fetched(tmp_path, server, sources=["alerts"], patience=QUICK)
 
     assert summary.exit_code == ExitCode.OK
+
+
+# What is gone -----------------------------------------------------------------------------------------
+
+
+def test_interactions_that_are_all_gone_are_not_buried_but_asked_about(tmp_path: Path) -> None:
+    account = small(deleted_share=1.0, open_share=0.0)
+    with TwilioServer(account) as server:
+        summary, store = fetched(tmp_path, server)
+
+        assert summary.exit_code == ExitCode.INCOMPLETE
+        assert "TWILIO_REGION" in "\n".join(summary.lines())
+        assert held(store)["interactions"] == set()
+
+        found = small(deleted_share=0.0)
+        account.items |= found.items
+        account.lists |= found.lists
+        _, store = fetched(tmp_path, server)
+        assert len(held(store)["interactions"]) == len(account.deleted)
+
+
+def test_one_interaction_that_is_gone_is_buried(tmp_path: Path) -> None:
+    account = small(interactions=1, deleted_share=1.0, open_share=0.0)
+    with TwilioServer(account) as server:
+        summary, store = fetched(tmp_path, server)
+
+    assert summary.exit_code == ExitCode.OK
+    assert held(store)["interactions"] == set(account.deleted)
+
+
+def test_a_log_gets_one_line_per_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = small()
+    told: list[str] = []
+    with TwilioServer(account) as server:
+        monkeypatch.setenv("TWILIO_ACCOUNT_SID", account.sid)
+        monkeypatch.setenv("TWILIO_AUTH_TOKEN", PASSWORD)
+        monkeypatch.setenv("FLEXKIT_TWILIO_BASE_URL", server.url)
+        run_fetch(tmp_path, since="1d", sources=["alerts", "task_events"], log=told.append)
+
+    assert [line.split()[1] for line in told] == ["source=alerts", "source=task_events"]
+    assert f"rows={len(account.alerts)} new={len(account.alerts)} missing=0" in told[0]
+
+
+def test_it_works_where_a_loop_runs_already(tmp_path: Path) -> None:
+    import asyncio
+
+    async def in_a_notebook(server: TwilioServer) -> Store:
+        return fetched(tmp_path, server, sources=["alerts"])[1]
+
+    account = small()
+    with TwilioServer(account) as server:
+        store = asyncio.run(in_a_notebook(server))
+
+    assert held(store)["alerts"] == account.truth()["alerts"]

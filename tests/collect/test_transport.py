@@ -218,6 +218,22 @@ def test_refusals_do_not_use_up_the_tries() -> None:
         assert with_client(server, asked).status_code == 200
 
 
+def test_a_retry_after_that_nobody_would_wait_out_ends_only_that_host() -> None:
+    async def both(client: Any) -> Any:
+        results = await asyncio.gather(
+            *(client.studio.v2.request_async("GET", "/Flows") for _ in range(20)), return_exceptions=True
+        )
+        return results, await asked(client)
+
+    with TwilioServer(small(), faults=[Fault("studio", how.error(429, retry_after="86400"), times=99)]) as server:
+        results, answer = with_client(server, both)
+
+        assert all(isinstance(result, UnavailableError) for result in results)
+        assert answer.status_code == 200
+        # Those that were under way already, and none after.
+        assert len(server.asked("studio")) <= 5
+
+
 def test_a_host_that_stays_silent_is_not_asked_for_ever() -> None:
     async def many(client: Any) -> list[Any]:
         first = [asked(client) for _ in range(HOST_IS_DOWN)]
