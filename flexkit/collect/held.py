@@ -122,10 +122,17 @@ class Held:
         rows = self._store.table("executions", window).filter(pl.col("status") == "ended")
         return set(rows.select("execution_sid").collect().to_series().to_list())
 
-    def executions_running(self, window: Window) -> list[tuple[str, str]]:
-        """Flow and SID of the executions of *window* that had not ended when they were read."""
-        rows = self._store.table("executions", window).filter(pl.col("status") != "ended")
-        return sorted(rows.select("flow_sid", "execution_sid").drop_nulls().collect().iter_rows())
+    def executions_to_reread(self, window: Window) -> list[tuple[str, str]]:
+        """Flow and SID of the executions of *window* that had not ended, and of any of which a part is missing.
+
+        A window is closed when its executions are held: one that ended without its steps is in no open window.
+        """
+        names = ("flow_sid", "execution_sid")
+        running = self._store.table("executions", window).filter(pl.col("status") != "ended").select(names)
+        broken = self._store.table("executions").filter(
+            pl.col("execution_sid").is_in(list(self.open_units("execution")))
+        )
+        return sorted(pl.concat([running, broken.select(names)]).drop_nulls().unique().collect().iter_rows())
 
     def workspaces(self) -> list[str]:
         """Workspaces whose events were ever read."""

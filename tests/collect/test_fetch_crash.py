@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import random
@@ -18,6 +19,7 @@ from flexkit.settings import Settings
 from flexkit.tables.store import Store
 from tests.collect.fetching import QUICK, days, fetched, held, small, truth
 from tests.server.api import PASSWORD, TwilioServer
+from tests.server.faults import Fault, error
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -200,4 +202,20 @@ def test_an_interrupted_fetch_stores_what_it_read(tmp_path: Path) -> None:
         assert sum(map(len, held(Store(tmp_path)).values())) > 0
         server.on_request = None
         _, store = fetched(tmp_path, server)
+        assert held(store) == truth(server)
+
+
+def test_an_ended_execution_whose_steps_failed_is_read_again_by_the_next_fetch(tmp_path: Path) -> None:
+    account = small()
+    with TwilioServer(account) as server:
+        server.faults.append(Fault(r"/Steps$", error(500), times=math.inf))
+        summary, store = fetched(tmp_path, server)
+
+        assert summary.exit_code == ExitCode.INCOMPLETE
+        assert held(store)["executions"] == truth(server)["executions"]
+        assert not held(store)["steps"]
+    with TwilioServer(account) as server:
+        summary, store = fetched(tmp_path, server)
+
+        assert summary.exit_code == ExitCode.OK
         assert held(store) == truth(server)

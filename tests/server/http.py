@@ -76,6 +76,7 @@ class HttpServer:
         self._handler = handler
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_gone = False
         self.connections = 0
         self.open_connections = 0
         self.port = 0
@@ -86,7 +87,8 @@ class HttpServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and drop every connection, those too that were accepted at this moment."""
+        self._is_gone = True
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
@@ -101,7 +103,7 @@ class HttpServer:
         self.connections += 1
         self.open_connections += 1
         try:
-            while (request := await _read(reader)) is not None:
+            while not self._is_gone and (request := await _read(reader)) is not None:
                 reply = await self._handler(request)
                 request.status = reply.status
                 if not await _write(writer, reply):
