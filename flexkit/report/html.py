@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flexkit.present.answer import LABELS, RUN_MIME
+from flexkit.present.colours import CAUSE_COLOURS, DARK
 from flexkit.present.figure import FIGURE_MIME, LAB_MIME
 from flexkit.present.lean import without_grammar
 from flexkit.present.table import TABLE_MIME, Table
@@ -20,7 +21,7 @@ from flexkit.terms import Cause
 
 with without_grammar():
     from nbconvert.exporters import HTMLExporter
-    from nbformat.v4 import new_notebook
+    from nbformat.v4 import new_markdown_cell, new_notebook
 
 if TYPE_CHECKING:
     from flexkit.report.drawing import Drawings
@@ -66,6 +67,13 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
     return figures.put_into(rendered)
 
 
+def warm_up() -> None:
+    """Compile the templates, while a kernel boots and nothing waits for them."""
+    for name in ("page.html.j2", "figure.html.j2"):
+        environment().get_template(name)
+    _export(_exporter(None), new_notebook(), [new_markdown_cell("*warm*")])  # type: ignore[no-untyped-call]
+
+
 def failure(record: Record, last_good: Record | None) -> str:
     """The page of a run that failed: where and why, and nothing else."""
     link = {**last_good, "href": f"../{last_good['run'].split('/')[1]}/report.html"} if last_good else None
@@ -90,12 +98,10 @@ def policy(*scripts: str) -> str:
 @cache
 def style_sheet() -> str:
     """The page's style, with the dark counterpart of every colour that charts use."""
-    from flexkit.present.charts import theme
-
-    plain = theme.CAUSE_COLOURS[Cause.UNDETERMINED]
+    plain = CAUSE_COLOURS[Cause.UNDETERMINED]
     dark = "".join(
         f'.plot [fill="{light}"]{{fill:{shown}}}.plot [stroke="{light}"]{{stroke:{shown}}}'
-        for light, shown in theme.DARK.items()
+        for light, shown in DARK.items()
     )
     return (
         f"{_asset('style.css')}@media screen and (prefers-color-scheme:dark){{{dark}}}"
@@ -200,7 +206,7 @@ def _export(exporter: Any, executed: Any, cells: list[Any]) -> str:
     return str(body)
 
 
-def _exporter(figures: _Figures) -> Any:
+def _exporter(figures: _Figures | None) -> Any:
     exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="cells",
         extra_template_basedirs=[str(_TEMPLATES)],
@@ -212,7 +218,7 @@ def _exporter(figures: _Figures) -> Any:
         default_preprocessors=[],
     )
     exporter.register_filter("harmless", _harmless)
-    exporter.register_filter("own_output", figures.own_output)
+    exporter.register_filter("own_output", figures.own_output if figures else _foreign)
     exporter.register_filter("folded_code", _folded_code)
     return exporter
 
@@ -240,6 +246,11 @@ def _harmless(html: str) -> str:
         _CODE_BLOCKS.sub("", html), tags=_TAGS, attributes=_ALLOWED, protocols={"https", "http", "mailto"}, strip=True
     )
     return cleaned
+
+
+def _foreign(_: Any) -> str:
+    """Of no output: that it is ours."""
+    return ""
 
 
 def _folded_code(cell: Any, *, summary: str = "Code") -> str:

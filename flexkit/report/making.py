@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import FlexkitError, ReportError
-from flexkit.report import html
 from flexkit.report import record as records
 from flexkit.report.folder import RECORD
-from flexkit.report.kernel import CellFailed, execute
+from flexkit.report.kernel import CellFailed, Kernel
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
@@ -76,25 +75,24 @@ class Maker:
             except CellFailed as error:
                 record = records.failed(base, cell=error.cell, reason=self.scrubber.sentence(error.reason))
                 record["seconds"] = round(time.monotonic() - began, 2)
-                page = html.failure(record, good)
+                page = _failure_page(record, good)
                 (aside / "notebook.ipynb").unlink(missing_ok=True)
             _write(aside / "report.html", page)
             _write(aside / RECORD, records.write(record))
             path = self.place.publish(aside, name, stamp)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        self.place.write(f"{name}/latest.html", html.moved_up(page))
+        self.place.write(f"{name}/latest.html", _one_folder_up(page))
         return record, f"{path}/report.html"
 
     def _report(self, job: Job, base: Record, good: Record | None, aside: Path, began: float) -> tuple[Record, str]:
-        executed = execute(
-            job.notebook,
-            job.parameters,
-            data=job.data,
-            folder=aside,
-            timeout=job.timeout,
-            on_cell=self._draw,
-        )
+        with Kernel(job.data, aside) as kernel:
+            # Loaded while the kernel boots; importing this module loads none of it.
+            from flexkit.report import html
+            from flexkit.report.execution import execute
+
+            html.warm_up()
+            executed = execute(job.notebook, job.parameters, kernel=kernel, timeout=job.timeout, on_cell=self._draw)
         try:
             said = self.scrubber.tree(records.said_by(executed))
             spent = round(time.monotonic() - began, 2)
@@ -109,9 +107,23 @@ class Maker:
 
     def _draw(self, cell: Any) -> None:
         """Begin to draw a cell's figures while the next cell runs."""
+        from flexkit.report import html
+
         for output in cell.get("outputs", []):
             if spec := html.chart_of(output):
                 self.drawings.start(spec)
+
+
+def _failure_page(record: Record, last_good: Record | None) -> str:
+    from flexkit.report import html
+
+    return html.failure(record, last_good)
+
+
+def _one_folder_up(page: str) -> str:
+    from flexkit.report import html
+
+    return html.moved_up(page)
 
 
 def _clean(executed: Any, scrubber: Scrubber) -> Any:

@@ -1,0 +1,147 @@
+"""Reports: seconds against the two command-line tools, side by side against one after another, bytes, start-up."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from flexkit.locate import notebooks_folder, sample_store
+from flexkit.present.figure import figure
+from flexkit.report import drawing
+
+LIMIT_PAGE = 1_200_000
+LIMIT_FIGURE = 6_000
+
+
+def main(argv: list[str]) -> int:
+    """Print the table; ends with 1 where a target is missed."""
+    parser = argparse.ArgumentParser(prog="report", description=__doc__)
+    parser.add_argument("--data", type=Path, help="data folder; default: the embedded sample")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--notebook", default="overview")
+    options = parser.parse_args(argv)
+    store = options.data or sample_store()
+    environment = os.environ | {"FLEXKIT_DATA": str(store)}
+    drawing.bundle()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [
+            *one_report(options.notebook, options.rounds, environment, Path(folder)),
+            *side_by_side(max(1, options.rounds // 2), environment, Path(folder)),
+            *sizes(),
+            start_up(options.rounds),
+        ]
+    print("| Work | Measured | Target | |\n|---|---|---|---|")
+    for work, measured, target, met in rows:
+        print(f"| {work} | {measured} | {target} | {'met' if met else 'missed'} |")
+    return 0 if all(met for *_, met in rows) else 1
+
+
+Row = tuple[str, str, str, bool]
+
+
+def timed(command: list[str], environment: dict[str, str], folder: Path) -> tuple[float, float]:
+    """Seconds on the clock and seconds of processor time of one command."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    clock, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode not in {0, 3, 4}:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def one_report(name: str, rounds: int, environment: dict[str, str], folder: Path) -> list[Row]:
+    """One report from notebook to page, against papermill and then nbconvert on the same notebook."""
+    notebook = notebooks_folder() / f"{name}.ipynb"
+    ours, theirs = [], []
+    for _ in range(rounds):
+        executed = ["-m", "papermill", str(notebook), "executed.ipynb", "--no-progress-bar"]
+        first = timed([sys.executable, *executed], environment, folder)
+        second = timed([sys.executable, "-m", "nbconvert", "--to", "html", "executed.ipynb"], environment, folder)
+        theirs.append((first[0] + second[0], first[1] + second[1]))
+        ours.append(timed([sys.executable, "-m", "flexkit.cli", "report", name, "--out", "one"], environment, folder))
+    clock = ratio([one[0] for one in ours], [one[0] for one in theirs])
+    processor = ratio([one[1] for one in ours], [one[1] for one in theirs])
+    seconds = statistics.median(one[0] for one in ours), statistics.median(one[0] for one in theirs)
+    shown = f"{clock:.2f} ({seconds[0]:.1f} s against {seconds[1]:.1f} s; processor time {processor:.2f})"
+    return [(f"One report (`{name}`) ÷ papermill, then nbconvert", shown, "≤ 0.35", clock <= 0.35)]
+
+
+def side_by_side(rounds: int, environment: dict[str, str], folder: Path) -> list[Row]:
+    """All reports with two kernels side by side, against one after another."""
+    command = [sys.executable, "-m", "flexkit.cli", "report", "--out", "all", "--jobs"]
+    two, one = [], []
+    for _ in range(rounds):
+        two.append(timed([*command, "2"], environment, folder)[0])
+        one.append(timed([*command, "1"], environment, folder)[0])
+    found = ratio(two, one)
+    shown = f"{found:.2f} ({statistics.median(two):.1f} s against {statistics.median(one):.1f} s)"
+    return [("All five, two kernels ÷ one", shown, "≤ 0.65", found <= 0.65)]
+
+
+def sizes() -> list[Row]:
+    """Bytes of a page with ten figures, and of one figure more besides its drawing."""
+    pages = {count: page_of(count) for count in (10, 11)}
+    drawn = len(re.findall(r'<div class="drawing">(.*?)</div>', pages[11], re.DOTALL)[0].encode())
+    more = len(pages[11].encode()) - len(pages[10].encode()) - drawn
+    ten = len(pages[10].encode())
+    return [
+        ("Page with ten interactive figures", f"{ten / 1000:,.0f} kB", "≤ 1,200 kB", ten <= LIMIT_PAGE),
+        (
+            f"One figure more, besides its drawing of {drawn / 1000:.1f} kB",
+            f"{more / 1000:.1f} kB",
+            "≤ 6 kB",
+            more <= LIMIT_FIGURE,
+        ),
+    ]
+
+
+def page_of(count: int) -> str:
+    """A page with *count* control charts of four weeks."""
+    import datetime as dt
+
+    import polars as pl
+    from nbformat import from_dict
+    from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+    from flexkit.present import charts
+    from flexkit.report import html
+    from flexkit.report import record as records
+
+    days = [dt.date(2026, 10, 1) + dt.timedelta(days=number) for number in range(28)]
+    frame = pl.DataFrame({"date": days}).with_columns(
+        value=pl.int_range(pl.len()) * 7 % 13 / 500, centre=pl.lit(0.012), lower=pl.lit(0.0), upper=pl.lit(0.03),
+        exposure=pl.int_range(pl.len()) * 31 % 17 * 900.0 + 20_000, is_signal=pl.int_range(pl.len()) == 9,
+    )  # fmt: skip
+    cells = [new_markdown_cell("# Sizes\n\nTen figures.")]
+    for number in range(count):
+        chart = charts.rate_over_time(frame, title=f"Finding {number}", subtitle="Share per day, UTC")
+        shown = figure(chart, alt=f"A line, {number}.", caption="What to conclude, and what not to.", table=frame)
+        bundle, metadata = shown._mimebundle()
+        output = new_output("display_data", data=bundle, metadata=metadata)
+        cells += [new_markdown_cell(f"## Question {number}?"), new_code_cell("figure(chart)", outputs=[output])]
+    base = records.started("sizes", "Sizes", "20261014T060000Z", dt.datetime(2026, 10, 14, tzinfo=dt.UTC), {})
+    record = {**base, **records.said_by(from_dict(new_notebook())), "seconds": 1.0}
+    with drawing.Drawings() as drawings:
+        return html.page(from_dict(new_notebook(cells=cells)), record, None, drawings)
+
+
+def start_up(rounds: int) -> Row:
+    """Seconds until ``flexkit --help`` has answered, by the command as it is installed."""
+    command = shutil.which("flexkit", path=str(Path(sys.executable).parent)) or "flexkit"
+    seconds = [timed([command, "--help"], dict(os.environ), Path.cwd())[0] for _ in range(rounds)]
+    found = statistics.median(seconds)
+    return ("`flexkit --help`", f"{found:.2f} s", "≤ 0.3 s", found <= 0.3)
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float:
+    """The median of what two medians' rounds make of each other, round by round."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
