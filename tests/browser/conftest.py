@@ -32,8 +32,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """One Chromium for a module: while Playwright is open, its event loop counts as this thread's running one."""
     path = chromium()
     from playwright.sync_api import sync_playwright
 
