@@ -7,7 +7,7 @@ import pytest
 
 from flexkit.analyse import replay
 from flexkit.analyse.replay_pass import SUBSETS, members
-from flexkit.collect.simulate.degrade import Degradation
+from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.frames import observed_frames
 from flexkit.collect.simulate.world import build, warnings
 from flexkit.terms import FixKind, Source

@@ -15,7 +15,7 @@ import polars as pl
 from flexkit.analyse import replay
 from flexkit.analyse.replay_pass import SUBSETS, members
 from flexkit.analyse.replay_status import Reason, ReplayStatus
-from flexkit.collect.simulate.degrade import Degradation
+from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.frames import observed_frames
 from flexkit.collect.simulate.world import build, warnings
 from flexkit.terms import Source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flexkit.collect.simulate.degrade import Degradation
+from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.evidence import Evidence, gather
 from flexkit.collect.simulate.frames import Observed, observed_frames
 from flexkit.collect.simulate.handlers import handlers_toml

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,37 +14,11 @@ from flexkit.collect.simulate.sids import generator
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flexkit.collect.simulate.damage import Degradation
     from flexkit.collect.simulate.world import World
-    from flexkit.terms import Source
 
 # Sources whose time is stamped by the centre's own machines; Twilio's clocks are right.
 _OWN_CLOCKS = (Stream.COMPLETION_LOG, Stream.INTERACTIONS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Degradation:
-    """How the evidence is damaged. Shares are 0 to 1; the default damages nothing.
-
-    `outages` are spans as shares of the window. `skew` is the standard deviation, in seconds, of each
-    own clock's error (the completion log's and the webhook receiver's); `drift` is seconds a day on top.
-    `truncated` sources write whole seconds. `naive` is the share of a source's records without a time
-    zone. `max_rows` and `rest_days` are how much Twilio's REST lists give; `retention_days` cuts all.
-    """
-
-    loss: Mapping[Source, float] = field(default_factory=dict)
-    missing: frozenset[Source] = frozenset()
-    outages: Mapping[Source, tuple[tuple[float, float], ...]] = field(default_factory=dict)
-    duplicates: float = 0.0
-    late: float = 0.0
-    skew: float = 0.0
-    drift: float = 0.0
-    truncated: frozenset[Source] = frozenset()
-    missing_key: float = 0.0
-    missing_actor: float = 0.0
-    naive: Mapping[Source, float] = field(default_factory=dict)
-    max_rows: int = 10_000
-    rest_days: int = 30
-    retention_days: int | None = None
 
 
 def degrade(frames: Mapping[Stream, pl.DataFrame], world: World, damage: Degradation) -> dict[Stream, pl.DataFrame]:

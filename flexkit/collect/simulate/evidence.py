@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.collect.simulate.centre import DAY
-from flexkit.collect.simulate.degrade import Degradation, degrade
+from flexkit.collect.simulate.degrade import degrade
 from flexkit.collect.simulate.observe import (
     Scene,
     Stream,
@@ -23,6 +23,7 @@ from flexkit.collect.simulate.observe_handlers import completion_log, studio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flexkit.collect.simulate.damage import Degradation
     from flexkit.collect.simulate.world import World
 
 

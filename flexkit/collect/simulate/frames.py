@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from flexkit.collect.simulate.degrade import Degradation, outage
+from flexkit.collect.simulate.degrade import outage
 from flexkit.collect.simulate.evidence import gather
 from flexkit.collect.simulate.formats import HOST
 from flexkit.collect.simulate.observe import SOURCES, Stream
@@ -21,6 +21,7 @@ from flexkit.tables.schema import ALERTS, COVERAGE, INSTANT, SIGNALS, key64, sig
 from flexkit.terms import CoverageState, Origin, Outcome, SignalKind, TimeKind
 
 if TYPE_CHECKING:
+    from flexkit.collect.simulate.damage import Degradation
     from flexkit.collect.simulate.evidence import Evidence
     from flexkit.collect.simulate.world import World
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flexkit.collect.simulate.centre import Centre, Role
-from flexkit.collect.simulate.degrade import Degradation
+from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.fixes import Deployment
 from flexkit.errors import UsageError
 from flexkit.terms import FixKind, Source
