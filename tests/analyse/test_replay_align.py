@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexkit.analyse.replay import recorded, replay
-from flexkit.analyse.replay_align import AGENT, TIMER
-from flexkit.analyse.replay_match import one_to_one
-from flexkit.analyse.replay_study import Study, Terms, study
+from flexkit.analyse.replay.align import AGENT, TIMER
+from flexkit.analyse.replay.match import one_to_one
+from flexkit.analyse.replay.study import Study, Terms, study
 from tests.analyse.replay_world import World, sid, typical
 
 HAPPENINGS = [

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from flexkit.analyse import replay
-from flexkit.analyse.replay_pass import SUBSETS, members
+from flexkit.analyse.replay.rerun import SUBSETS, members
 from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.frames import observed_frames
 from flexkit.collect.simulate.world import build, warnings

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from flexkit.analyse import replay
-from flexkit.analyse.replay_pass import SUBSETS, members
-from flexkit.analyse.replay_status import Reason, ReplayStatus
+from flexkit.analyse.replay.rerun import SUBSETS, members
+from flexkit.analyse.replay.status import Reason, ReplayStatus
 from flexkit.collect.simulate.damage import Degradation
 from flexkit.collect.simulate.frames import observed_frames
 from flexkit.collect.simulate.world import build, warnings

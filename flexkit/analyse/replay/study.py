@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from flexkit.analyse.handlers import named
-from flexkit.analyse.replay_align import align
-from flexkit.analyse.replay_evidence import gather
-from flexkit.analyse.replay_impute import assess
-from flexkit.analyse.replay_readings import Reach, read
+from flexkit.analyse.replay.align import align
+from flexkit.analyse.replay.evidence import gather
+from flexkit.analyse.replay.impute import assess
+from flexkit.analyse.replay.readings import Reach, read
 from flexkit.errors import FlexkitError, UsageError
 from flexkit.terms import FixKind
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flexkit.analyse.replay_align import Story
-    from flexkit.analyse.replay_impute import Assessment
-    from flexkit.analyse.replay_readings import Readings
+    from flexkit.analyse.replay.align import Story
+    from flexkit.analyse.replay.impute import Assessment
+    from flexkit.analyse.replay.readings import Readings
     from flexkit.window import Window
 
 DELTA_READ = dt.timedelta(seconds=0.8)
@@ -126,6 +126,15 @@ def recorded(
     seen |= {"debugger"} if evidence.warnings.height else set()
     seen |= {"taskrouter"} if evidence.task_ends.height else set()
     return Recorded(align(evidence), frozenset(seen))
+
+
+def ready(
+    signals: pl.LazyFrame | pl.DataFrame | Recorded,
+    alerts: pl.LazyFrame | pl.DataFrame | None,
+    handlers: pl.LazyFrame | pl.DataFrame | None,
+) -> Recorded:
+    """Evidence aligned into one story, if it is not yet."""
+    return signals if isinstance(signals, Recorded) else recorded(signals, alerts, handlers=handlers)
 
 
 def study(held: Recorded, terms: Terms, *, window: Window | None = None, channel_types: Sequence[str] = ()) -> Study:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.replay_pass import SUBSETS
+from flexkit.analyse.replay.rerun import SUBSETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flexkit.analyse.replay_pass import Bools, Floats, Ints
+    from flexkit.analyse.replay.rerun import Bools, Floats, Ints
 
 _DONORS = 3
 _JITTER = 50_000

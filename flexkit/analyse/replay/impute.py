@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.replay_deck import Deck
-from flexkit.analyse.replay_match import SECOND
-from flexkit.analyse.replay_pass import NEVER, run
+from flexkit.analyse.replay.deck import Deck
+from flexkit.analyse.replay.match import SECOND
+from flexkit.analyse.replay.rerun import NEVER, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flexkit.analyse.replay_pass import Bools, Outcome
-    from flexkit.analyse.replay_readings import Readings
+    from flexkit.analyse.replay.readings import Readings
+    from flexkit.analyse.replay.rerun import Bools, Outcome
 
 GAP_BINS = [3.0, 10.0, 60.0, 300.0, 900.0, 3600.0]
 """Seconds, after the age of a status read: a double click, a retry, a sweeper, a job."""

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.replay_pass import KINDS, SUBSETS, members
-from flexkit.analyse.replay_status import Reason, ReplayStatus, judge, obstacles, uncovered
-from flexkit.analyse.replay_tally import Z90, adopted, effect, in_sequence, shapley, side_effects, tally
+from flexkit.analyse.replay.rerun import KINDS, SUBSETS, members
+from flexkit.analyse.replay.status import Reason, ReplayStatus, judge, obstacles, uncovered
+from flexkit.analyse.replay.tally import Z90, adopted, effect, in_sequence, shapley, side_effects, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flexkit.analyse.replay_study import Study
-    from flexkit.analyse.replay_tally import Estimate, SideEffects, Tally
+    from flexkit.analyse.replay.study import Study
+    from flexkit.analyse.replay.tally import Estimate, SideEffects, Tally
     from flexkit.terms import FixKind
 
 ASSUMPTIONS: dict[str, str] = {

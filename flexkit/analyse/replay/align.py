@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse.replay_match import (
+from flexkit.analyse.replay.match import (
     CALIBRATED,
     PAIRS_TO_CALIBRATE,
     SECOND,
@@ -23,7 +23,7 @@ from flexkit.analyse.replay_match import (
 from flexkit.terms import Intent, Outcome, SignalKind
 
 if TYPE_CHECKING:
-    from flexkit.analyse.replay_evidence import Evidence
+    from flexkit.analyse.replay.evidence import Evidence
 
 AGENT, TIMER = "agent", "conversation timer"
 """Names for closers that no handler stands for: somebody in the Flex UI, the conversation's own timer."""

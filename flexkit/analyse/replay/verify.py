@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse.replay_readings import Reach
-from flexkit.analyse.replay_study import DELTA_READ, TTL, Recorded, Terms, recorded, study
-from flexkit.analyse.replay_table import table
+from flexkit.analyse.replay.readings import Reach
+from flexkit.analyse.replay.study import DELTA_READ, TTL, Recorded, Terms, recorded, study
+from flexkit.analyse.replay.table import table
 from flexkit.errors import SchemaError
 from flexkit.terms import FixKind
 from flexkit.window import Window

@@ -11,7 +11,7 @@ from flexkit.analyse.coverage import spans
 from flexkit.terms import CoverageState, FixKind, Source
 
 if TYPE_CHECKING:
-    from flexkit.analyse.replay_readings import Readings
+    from flexkit.analyse.replay.readings import Readings
 
 LEAST_COVERAGE = 0.9
 WIDEST_BOUNDS = 0.2

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexkit.analyse.replay_pass import (
+from flexkit.analyse.replay.rerun import (
     CHECK,
     IDEMPOTENT,
     NEVER,

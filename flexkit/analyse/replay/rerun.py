@@ -1,6 +1,6 @@
 """The counterfactual pass: which recorded warnings remain under each subset of the four fix kinds.
 
-It knows nothing of signals or tables: attempts arrive aligned (`replay_align`), one array per
+It knows nothing of signals or tables: attempts arrive aligned (`align`), one array per
 property, ordered by interaction and time, and every subset costs a handful of array operations.
 """
 

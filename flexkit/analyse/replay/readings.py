@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.analyse.attempts import TERMINAL_TASK_KINDS
-from flexkit.analyse.replay_evidence import OTHER_TRIGGER
-from flexkit.analyse.replay_match import SECOND, UNCALIBRATED
-from flexkit.analyse.replay_pass import KINDS, Attempts
+from flexkit.analyse.replay.evidence import OTHER_TRIGGER
+from flexkit.analyse.replay.match import SECOND, UNCALIBRATED
+from flexkit.analyse.replay.rerun import KINDS, Attempts
 from flexkit.terms import FixKind, Intent, SignalKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flexkit.analyse.replay_align import Story
-    from flexkit.analyse.replay_pass import Bools
+    from flexkit.analyse.replay.align import Story
+    from flexkit.analyse.replay.rerun import Bools
 
 ENOUGH = 10
 """So many attempts of one handler, all alike, settle what its other attempts are."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.replay_pass import KINDS, NEVER, PARTICIPANT, SUBSETS, members
+from flexkit.analyse.replay.rerun import KINDS, NEVER, PARTICIPANT, SUBSETS, members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from flexkit.analyse.replay_impute import Assessment
-    from flexkit.analyse.replay_pass import Bools, Floats
-    from flexkit.analyse.replay_readings import Readings
+    from flexkit.analyse.replay.impute import Assessment
+    from flexkit.analyse.replay.readings import Readings
+    from flexkit.analyse.replay.rerun import Bools, Floats
     from flexkit.terms import FixKind
 
 DAY_US = 86_400_000_000
