@@ -58,15 +58,22 @@ class Door:
         if found.path != wanted.path:
             msg = f"{shown(asked)} names {shown(text)} as its next page: another list, so it was not followed."
             raise FetchError(msg)
-        return text
+        # Asked where the first page was: a link may name the host of another region, where the key means nothing.
+        return f"https://{wanted.netloc}{found.path}{'?' if found.query else ''}{found.query}"
 
     def proxy(self, host: str) -> str | None:
         """The proxy for Twilio's *host* (or for the base URL) as the environment names it; looked up once."""
         if host not in self._proxies:
             parts = urlsplit(self._base or f"https://{host}")
             is_direct = bool(parts.hostname and proxy_bypass(parts.hostname))
-            self._proxies[host] = None if is_direct else getproxies().get(parts.scheme)
+            given = None if is_direct else getproxies().get(parts.scheme) or getproxies().get("all")
+            self._proxies[host] = None if not given else _checked_proxy(given, f"{parts.scheme}_proxy".upper())
         return self._proxies[host]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether requests go to the loopback address without TLS."""
+        return (self._base or "").startswith("http://")
 
 
 def certificates() -> ssl.SSLContext:
@@ -89,6 +96,15 @@ def certificates() -> ssl.SSLContext:
         )
         raise UsageError(msg) from None
     return context
+
+
+def _checked_proxy(given: str, variable: str) -> str:
+    """*given* with its scheme, which many leave out; a proxy that is no HTTP proxy is refused."""
+    proxy = given if "://" in given else f"http://{given}"
+    if not proxy.lower().startswith(("http://", "https://")):
+        msg = f"{variable} names a {proxy.partition(':')[0][:10]} proxy. Name an HTTP proxy (http://HOST:PORT)."
+        raise UsageError(msg)
+    return proxy
 
 
 def _checked_base(base: str) -> str:

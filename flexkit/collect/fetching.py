@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flexkit.collect.answers import RefusedError, UnavailableError
 from flexkit.collect.configuration_api import read_flows, read_listeners, read_workspaces
 from flexkit.collect.fetched import FetchSummary
-from flexkit.collect.held import Held
+from flexkit.collect.held import RETENTION, Held, unseen
 from flexkit.collect.pages import Asker
 from flexkit.collect.plan import MARGIN, TIMED, late, obtainable
 from flexkit.collect.readers import start_alerts, start_audit_events
@@ -154,6 +154,8 @@ class Fetching:
     async def _begin(self, run: Run, configuration: dict[str, Any] | None) -> None:
         """Queue everything that can be asked at once; the rest follows from the answers."""
         held, jobs = run.held, run.jobs
+        # What can still change is looked at again, though a shorter window was asked for.
+        recent = Window(min(run.window.start, self.now() - RETENTION), run.window.end)
         for warning in late(held, self.now()):
             self.summary.warn(warning)
         await run.sink.put("alerts", RecordKind.ALERT, [], "", covered=self._expired(held, run.window))
@@ -174,30 +176,27 @@ class Fetching:
             jobs.add(read_listeners, run, instance if isinstance(instance, str) else None)
         if run.wants("studio"):
             jobs.add(read_flows, run)
-            for flow, sid in held.executions_to_reread(run.window):
+            for flow, sid in held.executions_to_reread(recent):
                 jobs.add(reread_execution, run, flow, sid)
-        self._queue_units(run)
+        self._queue_units(run, recent)
 
     def _known_workspaces(self, held: Held, configuration: dict[str, Any] | None) -> list[str]:
         named = (configuration or {}).get("taskrouter_workspace_sid")
         return list(dict.fromkeys([*held.workspaces(), *([named] if isinstance(named, str) else [])]))
 
-    def _queue_units(self, run: Run) -> None:
-        """Interactions and conversations that the store names and does not hold whole."""
+    def _queue_units(self, run: Run, recent: Window) -> None:
+        """Interactions and conversations that the store names and does not hold, or that can still change."""
         held = run.held
+        asked = Window(min(self._asked.start, run.window.start), run.window.end)
         broken = {name.partition(":")[2] for name in run.open_units if name.startswith("interaction:")}
         run.interactions |= held.interactions_read() - broken
         run.conversations |= held.conversations_read()
         if run.wants("interactions"):
-            for sid in [*sorted(broken), *held.interactions_named(run.window)]:
-                if sid not in run.interactions:
-                    run.interactions.add(sid)
-                    run.jobs.add(read_interaction, run, sid)
+            for sid in unseen([*sorted(broken), *held.interactions_to_read(asked, recent)], run.interactions):
+                run.jobs.add(read_interaction, run, sid)
         if run.wants("conversations"):
-            for sid in held.conversations_named(run.window):
-                if sid not in run.conversations:
-                    run.conversations.add(sid)
-                    run.jobs.add(read_conversation, run, sid)
+            for sid in unseen(held.conversations_to_read(asked, recent), run.conversations):
+                run.jobs.add(read_conversation, run, sid)
 
     async def _work(self, run: Run) -> None:
         watching = asyncio.create_task(self._watch(run))

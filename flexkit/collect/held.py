@@ -26,7 +26,7 @@ NOT_OPEN = "80906"
 
 _SETTLED = (CoverageState.COMPLETE, CoverageState.SATURATED, CoverageState.EXPIRED)
 _OVER = ("closed", "failed")
-_NAMING = (("task_events", "occurred_at"), ("signals", "occurred_at"), ("alerts", "generated_at"))
+_NAMING = ("task_events", "signals", "alerts")
 
 
 class Held:
@@ -80,47 +80,56 @@ class Held:
     # Single resources ---------------------------------------------------------------------------------
 
     def interactions_read(self) -> set[str]:
-        """Interactions that need not be read again: gone, or read with a channel that is over."""
-        channels = self._store.table("channels").filter(pl.col("found") & pl.col("status").is_in(_OVER))
-        over = channels.select("interaction_sid").unique()
+        """Interactions that are final: gone, or last seen with no channel that can still change."""
+        last = pl.col("status").sort_by("observed_at").last()
+        channels = self._store.table("channels").filter("found").group_by("interaction_sid", "channel_sid").agg(last)
+        over = channels.group_by("interaction_sid").agg(is_over=pl.col("status").is_in(_OVER).all())
         rows = self._store.table("interactions").select("interaction_sid", "found")
-        done = rows.join(over.with_columns(is_over=pl.lit(value=True)), on="interaction_sid", how="left")
-        done = done.filter(~pl.col("found") | pl.col("is_over").fill_null(value=False))
-        return set(done.select("interaction_sid").collect().to_series().to_list())
+        done = rows.join(over, on="interaction_sid", how="left")
+        return _sids(done.filter(~pl.col("found") | pl.col("is_over").fill_null(value=False)), "interaction_sid")
 
     def conversations_read(self) -> set[str]:
-        """Conversations that need not be read again: gone or closed."""
+        """Conversations that are final: gone or closed."""
         rows = self._store.table("conversations").filter(~pl.col("found") | (pl.col("state") == "closed"))
-        return set(rows.select("conversation_sid").collect().to_series().to_list())
+        return _sids(rows, "conversation_sid")
 
-    def interactions_named(self, window: Window) -> list[str]:
-        """Interactions that the evidence of *window* names, whatever brought it."""
-        return self._named("interaction_sid", window)
+    def interactions_to_read(self, asked: Window, recent: Window) -> list[str]:
+        """Interactions that evidence of *asked* names, and those of *recent* that are held but not final."""
+        return self._to_read("interaction_sid", "interactions", self.interactions_read(), asked, recent)
 
-    def conversations_named(self, window: Window) -> list[str]:
-        """Conversations that the evidence of *window* names."""
-        return self._named("conversation_sid", window)
+    def conversations_to_read(self, asked: Window, recent: Window) -> list[str]:
+        """The same for conversations."""
+        return self._to_read("conversation_sid", "conversations", self.conversations_read(), asked, recent)
 
-    def _named(self, column: str, window: Window) -> list[str]:
-        frames = [self._store.table(name, window).select(pl.col(column)).drop_nulls().unique() for name, _ in _NAMING]
-        return sorted(pl.concat(frames).unique().collect().to_series().to_list())
+    def _to_read(self, column: str, table: str, final: set[str], asked: Window, recent: Window) -> list[str]:
+        named = self._named(column, asked)
+        if recent.start < asked.start:
+            named |= self._named(column, recent) & _sids(self._store.table(table), column)
+        return sorted(named - final)
+
+    def _named(self, column: str, window: Window) -> set[str]:
+        """What evidence of *window* names, whatever brought it."""
+        frames = [self._store.table(name, window).select(pl.col(column)).drop_nulls().unique() for name in _NAMING]
+        return _sids(pl.concat(frames).unique(), column)
 
     def alerts_with_detail(self) -> set[str]:
         """Warnings 80906 that were fetched singly."""
         rows = self._store.table("alerts").filter((pl.col("error_code") == NOT_OPEN) & pl.col("has_detail"))
-        return set(rows.select("alert_sid").collect().to_series().to_list())
+        return _sids(rows, "alert_sid")
 
     def alerts_without_detail(self, window: Window) -> list[str]:
         """Warnings 80906 of *window* that were only seen in a list."""
         rows = self._store.table("alerts", window).filter(
             (pl.col("error_code") == NOT_OPEN) & ~pl.col("has_detail").fill_null(value=False)
         )
-        return sorted(rows.select("alert_sid").collect().to_series().to_list())
+        return sorted(_sids(rows, "alert_sid"))
 
     def executions_ended(self, window: Window) -> set[str]:
         """Studio executions of *window* that ended, and are held with their steps."""
         rows = self._store.table("executions", window).filter(pl.col("status") == "ended")
-        return set(rows.select("execution_sid").collect().to_series().to_list())
+        # Event Streams may have told of its end, and of no step.
+        steps = self._store.table("steps").select("execution_sid")
+        return _sids(rows.join(steps, on="execution_sid", how="semi"), "execution_sid")
 
     def executions_to_reread(self, window: Window) -> list[tuple[str, str]]:
         """Flow and SID of the executions of *window* that had not ended, and of any of which a part is missing.
@@ -137,6 +146,10 @@ class Held:
     def workspaces(self) -> list[str]:
         """Workspaces whose events were ever read."""
         return [name.partition(":")[2] for name in self.resources(Source.TASKROUTER, "events:")]
+
+
+def _sids(rows: pl.LazyFrame, column: str) -> set[str]:
+    return set(rows.select(column).collect().to_series().to_list())
 
 
 def unseen(sids: Iterable[str], seen: set[str]) -> list[str]:

@@ -34,6 +34,8 @@ def plan(store: Store, window: Window, *, sources: Collection[str] | None = None
     now = dt.datetime.now(dt.UTC)
     held = Held(store)
     span, warnings = obtainable(window, now)
+    asked = Window(min(window.start, span.start), span.end)
+    recent = Window(min(span.start, now - RETENTION), span.end)
     steps: list[Planned] = []
     if "alerts" in chosen:
         steps.append(_planned(held, span, Source.DEBUGGER, "alerts", "alerts"))
@@ -41,11 +43,11 @@ def plan(store: Store, window: Window, *, sources: Collection[str] | None = None
         known = held.workspaces() or [""]
         steps += [_planned(held, span, Source.TASKROUTER, f"events:{name}", "task_events") for name in known]
     if "interactions" in chosen:
-        unread = len(set(held.interactions_named(span)) - held.interactions_read())
-        what = f"{unread:,} interactions that the store names and does not hold, then those that the events name"
+        unread = len(held.interactions_to_read(asked, recent))
+        what = f"{unread:,} that the store names and does not hold whole, then those that the events name"
         steps.append(Planned("interactions", what, [], _OF_AN_INTERACTION * unread, is_least=True))
     if "conversations" in chosen:
-        unread = len(set(held.conversations_named(span)) - held.conversations_read())
+        unread = len(held.conversations_to_read(asked, recent))
         steps.append(Planned("conversations", f"{unread:,} conversations, and those found", [], unread, is_least=True))
     if "studio" in chosen:
         what = "flows, and the executions and steps of those that matter"

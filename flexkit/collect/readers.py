@@ -73,8 +73,9 @@ def start_alerts(run: Run) -> None:
         sids = [sid for item in warnings if isinstance(sid := item.get("sid"), str)]
         for sid in unseen(sids, detailed):
             run.jobs.add(_alert_detail, run, sid)
-        find(run, texts(warnings))
-        return run.sink.put("alerts", RecordKind.ALERT, texts(items), "/v1/Alerts", covered=covered)
+        told = texts(items)
+        find(run, told)
+        return run.sink.put("alerts", RecordKind.ALERT, told, "/v1/Alerts", covered=covered)
 
     for sid in unseen(run.held.alerts_without_detail(run.window), detailed):
         run.jobs.add(_alert_detail, run, sid)

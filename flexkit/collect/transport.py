@@ -70,7 +70,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
             total=self.patience.request, sock_connect=self.patience.connect, sock_read=self.patience.idle
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=certificates(), limit=0, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(ssl=door.is_plain or certificates(), limit=0, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=limits,
             trust_env=False,

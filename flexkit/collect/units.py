@@ -33,7 +33,7 @@ _LINKED = re.compile(r"(?:KD|UO|CH|WT)[0-9a-fA-F]{32}(?![0-9a-fA-F])")
 
 
 def find(run: Run, told: Iterable[str]) -> None:
-    """Queue the interactions that records name in any text, and the conversations named beside them."""
+    """Queue the interactions that texts of records name anywhere, and the conversations named beside them."""
     for text in told:
         named = _INTERACTION.findall(text)
         if run.wants("interactions"):
@@ -94,6 +94,7 @@ async def read_conversation(run: Run, sid: str) -> None:
     unit = Unit("conversations", RecordKind.CONVERSATION, sid, version, f"/Conversations/{sid}")
     answer = await _itself(run, unit)
     if answer is not None:
+        find(run, [answer.text])
         await run.sink.put(unit.source, unit.kind, texts([answer.payload]), unit.origin)
 
 
@@ -112,7 +113,9 @@ async def read_execution(run: Run, execution: Json, *, is_closing: bool) -> None
         problem = problem or missing
         execution = {**execution, "context": context}
     marks = _marks(run, unit, problem)
-    await run.sink.put(unit.source, RecordKind.STEP, texts(steps), f"{unit.origin}/Steps", marks=marks)
+    told = texts(steps)
+    find(run, [*told, *texts([execution])])
+    await run.sink.put(unit.source, RecordKind.STEP, told, f"{unit.origin}/Steps", marks=marks)
     await _put_itself(run, unit, execution, problem)
 
 

@@ -118,14 +118,58 @@ def test_interactions_named_by_stored_evidence_are_read_though_their_events_are_
     assert held(store)["invites"] == account.truth()["invites"]
 
 
-def test_an_open_channel_is_looked_at_again(tmp_path: Path) -> None:
-    account = small(open_share=1.0)
+def test_what_can_still_change_is_read_again_whatever_window_is_asked_for_and_what_is_final_is_not(
+    tmp_path: Path,
+) -> None:
+    account = small(interactions=3, open_share=1.0, deleted_share=0.0)
+    executions = [row for rows in account.executions.values() for row in rows]
+    channels = [row for path, (key, rows) in account.lists.items() if key == "channels" for row in rows]
+    conversations = [
+        account.items[f"conversations.twilio.com/v1/Conversations/{sid}"] for sid in account.conversation_sids
+    ]
+    for execution in executions:
+        execution["status"] = "active"
+    units = ("/Channels", "/Participants", "/Conversations/", "/Executions/")
     with TwilioServer(account) as server:
         fetched(tmp_path, server)
-        server.log.clear()
-        fetched(tmp_path, server)
+        server.forget()
+        for execution in executions:
+            execution["status"] = "ended"
+        for channel in channels:
+            channel["status"] = "closed"
+        for conversation in conversations:
+            conversation["state"] = "closed"
+        _, store = fetched(tmp_path, server, window=days(0.01))
 
-        assert server.asked("/Channels")
+        assert all(server.asked(unit) for unit in units)
+        latest = store.table("channels").sort("observed_at").group_by("channel_sid").last().collect()
+        assert set(latest["status"]) == set(store.table("conversations").collect()["state"]) == {"closed"}
+        assert set(store.table("executions").collect()["status"]) == {"ended"}
+
+        server.forget()
+        fetched(tmp_path, server)
+        assert not any(server.asked(unit) for unit in units)
+
+
+def test_interactions_are_found_in_any_text_of_other_evidence(tmp_path: Path) -> None:
+    account = small(interactions=9, deleted_share=0.0)
+    named = sorted(account.truth()["interactions"])
+    for events in account.events.values():
+        events.clear()
+    quiet = {"error_code": "11200", "request_url": None, "resource_sid": None}
+    conversation = account.conversation_sids[0]
+    text = f"Msg&url=https%3A%2F%2Fexample.com%2F{named[0]}%2Fend&conversation={conversation}"
+    account.alerts[:] = [
+        {**account.alerts[0], **quiet, "alert_text": text},
+        {**account.alerts[1], **quiet, "request_url": f"https://example.com/hook?x={named[1]}"},
+    ]
+    account.items[f"conversations.twilio.com/v1/Conversations/{conversation}"]["attributes"] = f'{{"kd":"{named[2]}"}}'
+    contexts = [path for path in account.items if path.endswith("/Context") and account.closing_flow in path]
+    account.items[contexts[0]]["context"] = {"widgets": {"end": {"body": f"id={named[3]}"}}}
+    with TwilioServer(account) as server:
+        _, store = fetched(tmp_path, server, sources=["alerts", "interactions", "conversations", "studio"])
+
+    assert set(named[:4]) <= held(store)["interactions"]
 
 
 def test_only_the_chosen_sources_are_asked(tmp_path: Path) -> None:

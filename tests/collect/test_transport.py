@@ -88,11 +88,20 @@ def test_credentials_go_to_twilio_products_only(url: str) -> None:
         Door().address(url)
 
 
-def test_regions_and_edges_are_twilio_too() -> None:
-    assert (
-        Door().address("https://flex-api.dublin.ie1.twilio.com/v1/Interactions/KD1")[0]
-        == "flex-api.dublin.ie1.twilio.com"
-    )
+@pytest.mark.parametrize(
+    ("chosen", "host"),
+    [
+        ({}, "monitor.twilio.com"),
+        ({"twilio_region": "ie1", "twilio_edge": "dublin"}, "monitor.dublin.ie1.twilio.com"),
+        ({"twilio_region": "au1"}, "monitor.au1.twilio.com"),
+        ({"twilio_edge": "dublin"}, "monitor.dublin.us1.twilio.com"),
+    ],
+)
+def test_region_and_edge_decide_the_host(chosen: dict[str, str], host: str) -> None:
+    with TwilioServer(small()) as server:
+        with_client(server, asked, settings=chosen)
+
+        assert [request.host for request in server.log] == [host]
 
 
 def test_a_base_url_gets_host_and_path() -> None:
@@ -132,6 +141,8 @@ def test_the_next_page_is_the_same_list_or_nothing() -> None:
     assert door.next_page(f"{ALERTS}?Page=1", ALERTS) == f"{ALERTS}?Page=1"
     assert door.next_page("/v1/Alerts?Page=1", ALERTS) == f"{ALERTS}?Page=1"
     assert door.next_page("http://127.0.0.1:1/monitor.twilio.com/v1/Alerts?Page=1", ALERTS) == f"{ALERTS}?Page=1"
+    regional = ALERTS.replace("monitor", "monitor.dublin.ie1")
+    assert door.next_page(f"{ALERTS}?Page=1", regional) == f"{regional}?Page=1"
     for foreign in ("https://taskrouter.twilio.com/v1/Alerts?Page=1", "https://evil.com/v1/Alerts", 7, None, {}):
         with pytest.raises(FetchError, match="another host"):
             door.next_page(foreign, ALERTS)
@@ -168,6 +179,20 @@ def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert Door().proxy("monitor.twilio.com") is None
     assert Door().proxy("studio.twilio.com") == "http://proxy.example.com:3128"
+
+
+def test_a_proxy_without_a_scheme_is_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "proxy.example.com:3128")
+
+    assert Door().proxy("studio.twilio.com") == "http://proxy.example.com:3128"
+
+
+def test_a_proxy_of_another_kind_is_refused_with_the_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://user:secret@proxy.example.com:1080")
+
+    with pytest.raises(UsageError, match="HTTPS_PROXY names a socks5 proxy") as caught:
+        Door().proxy("studio.twilio.com")
+    assert "secret" not in str(caught.value)
 
 
 def test_certificates_of_the_environment_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

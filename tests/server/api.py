@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import threading
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
@@ -102,9 +101,10 @@ class TwilioServer:
         """The requests whose host and path contain *where*."""
         return [request for request in self.log if where in request.resource]
 
-    def paths(self) -> Counter[str]:
-        """How often each host and path was asked and answered with 200."""
-        return Counter(request.resource for request in self.log if request.status == 200)
+    def forget(self) -> None:
+        """Forget what was asked, and what an account held that a test has changed since."""
+        self.log.clear()
+        self._bodies.clear()
 
     # Answering ----------------------------------------------------------------------------------------
 
