@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from flexkit.analyse import effects, rates
+from flexkit.analyse.effects.looks import latest_look
 
 VOLUME = 2000
 WEEK = np.array([1, 1.05, 1.05, 1, 0.95, 0.45, 0.35])
@@ -241,20 +242,22 @@ def looks(reps: int, seed: int) -> list[dict[str, object]]:
     ):
         rng = np.random.default_rng([seed, 3000 + number])
         ever = month = naive = 0
-        for _ in range(reps):
+        # The trap is only for contrast, and asks 22 times: a fifth of the fixes show it.
+        trapped = max(reps // 5, 1)
+        for fix in range(reps):
             world = World("", level, 56, 57, rho, sigma, 1.0)
             frame = world.frame(rng)
             told = [_verdict(frame, world.changed_at, days) in {"helped", "harmed"} for days in (14, 21, 28, 56)]
             ever += any(told)
             month += any(told[:3])
-            naive += any(_excludes_one(frame, world, days) for days in range(7, 29))
+            naive += fix < trapped and any(_excludes_one(frame, world, days) for days in range(7, 29))
         rows.append(
             {
                 "events a day": level,
                 "rho": rho,
                 "sigma": sigma,
                 "fixes": reps,
-                "interval without looks, days 7 to 28": naive / reps,
+                "interval without looks, days 7 to 28": naive / trapped,
                 "verdict, days 7 to 28": month / reps,
                 "verdict, days 7 to 56": ever / reps,
                 "at most": 0.06,
@@ -369,6 +372,11 @@ def _fix(day: dt.date) -> pl.DataFrame:
 
 
 def _verdict(frame: pl.DataFrame, day: dt.date, days: int) -> str:
+    """The verdict *days* after the fix. One of help or harm needs the look's boundary crossed, which is asked first."""
+    seen = frame.filter(pl.col("date") < day + dt.timedelta(days=days))
+    look = latest_look(days)
+    if look is None or effects.estimate(seen, day)["p_value"] > look.p_value:
+        return "boundary_not_crossed"
     found = effects.effects(frame, _fix(day), now=day + dt.timedelta(days=days))
     return str(found["verdict"][0])
 

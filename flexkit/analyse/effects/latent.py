@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flexkit.analyse.rates.series import Floats, Integers
 
 _RHO = (0.3, 0.6, 0.8, 0.92)
-_RHO_WEIGHT = (1.0, 1.0, 1.0, 0.7)
+_RHO_WEIGHT = (0.5, 1.0, 1.5, 1.2)
 _SHARED = (0.1, 0.2, 0.35, 0.5, 0.75)
 _OWN = (0.0, 0.15, 0.3, 0.5, 0.8, 1.2)
 _UNSHARED_WEIGHT = 2.0

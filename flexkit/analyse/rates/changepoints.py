@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, SupportsFloat
 
 import numpy as np
 import polars as pl
@@ -91,7 +91,7 @@ def _segmentation(
     if isinstance(penalty, str) and penalty not in {"default", "sic", "mbic"}:
         msg = f"Unknown penalty {penalty!r}. Use default, sic, mbic or a number."
         raise UsageError(msg)
-    if not isinstance(penalty, str) and not (np.isfinite(penalty) and penalty >= 0):
+    if not isinstance(penalty, str) and not (isinstance(penalty, SupportsFloat) and 0 <= float(penalty) < np.inf):
         msg = f"The penalty {penalty} is not a number of at least zero."
         raise UsageError(msg)
     log_size = float(np.log(len(read)))

@@ -12,7 +12,7 @@ from flexkit.analyse.rates.series import Booleans, Floats, Series, collected, re
 from flexkit.errors import SchemaError, UsageError
 
 Chart = Literal["p", "p_prime", "u", "u_prime", "c", "xmr", "t", "nb"]
-Baseline: TypeAlias = "int | str | pl.Series | list[bool] | None"
+Baseline: TypeAlias = "int | str | pl.Expr | pl.Series | list[bool] | None"
 CHARTS: tuple[Chart, ...] = ("p", "p_prime", "u", "u_prime", "c", "xmr", "t", "nb")
 
 D2 = 1.128
@@ -29,12 +29,13 @@ def control_chart(
     """A control chart of *series*, one row per bucket: date, value, centre, lower, upper, is_signal, sigma_z.
 
     `series` has `date`, `events` and `exposure` (ignored for c, xmr and t, whose values stand in `events`).
-    `baseline` says which buckets set the centre and the limits: the name of a boolean column, such a column, or
-    a number of leading rows; all by default. p, u, c, xmr and t have limits at three standard deviations, the
-    primed kinds multiply the binomial or Poisson deviation by Laney's sigma_z (mean moving range of the z values
-    over 1.128; never below 1 where a bucket holds fewer than three events on average), nb is the expected-value
-    chart (`expected_chart`). `screened` leaves out moving ranges above 3.267 means and averages again, as some
-    packages do for individuals. A signal is a value outside the limits, nothing else; runs are in `runs_rules`.
+    `baseline` says which buckets set the centre and the limits: the name of a boolean column, such a column (or an
+    expression that gives one), or a number of leading rows; all by default. p, u, c, xmr and t have limits at three
+    standard deviations, the primed kinds multiply the binomial or Poisson deviation by Laney's sigma_z (mean moving
+    range of the z values over 1.128; never below 1 where a bucket holds fewer than three events on average), nb is
+    the expected-value chart (`expected_chart`). `screened` leaves out moving ranges above 3.267 means and averages
+    again, as some packages do for individuals. A signal is a value outside the limits, nothing else; runs are in
+    `runs_rules`.
     """
     if kind not in CHARTS:
         msg = f"Unknown chart {kind!r}. Use one of: {', '.join(CHARTS)}."
@@ -66,7 +67,7 @@ def baseline_rows(table: pl.DataFrame, series: Series, baseline: Baseline) -> Bo
     """The usable buckets that *baseline* names, in the order of *series*."""
     if baseline is None:
         chosen = np.ones(len(series), dtype=np.bool_)
-    elif isinstance(baseline, int):
+    elif isinstance(baseline, int | np.integer) and not isinstance(baseline, bool):
         if baseline < 1:
             msg = f"The baseline is {baseline} rows. It needs at least one."
             raise UsageError(msg)
@@ -77,8 +78,10 @@ def baseline_rows(table: pl.DataFrame, series: Series, baseline: Baseline) -> Bo
                 msg = f"The baseline column {baseline!r} is not in the series. It has: {', '.join(table.columns)}."
                 raise SchemaError(msg)
             column = table[baseline]
+        elif isinstance(baseline, pl.Expr):
+            column = table.select(baseline).to_series()
         else:
-            column = pl.Series(baseline)
+            column = baseline if isinstance(baseline, pl.Series) else pl.Series(np.ravel(np.asarray(baseline)))
         if column.dtype != pl.Boolean or len(column) != len(series):
             msg = "The baseline must be true or false for every row of the series, or a number of leading rows."
             raise UsageError(msg)

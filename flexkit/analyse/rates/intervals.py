@@ -28,7 +28,7 @@ def interval(events: float, exposure: float, *, kind: Kind = "wilson", level: fl
     if kind not in KINDS:
         msg = f"Unknown interval {kind!r}. Use one of: {', '.join(KINDS)}."
         raise UsageError(msg)
-    if math.isnan(events) or math.isnan(exposure):
+    if _is_missing(events) or _is_missing(exposure):
         return math.nan, math.nan
     if events < 0 or exposure < 0:
         msg = f"An interval needs counts of at least zero, got {events} events of {exposure}."
@@ -97,7 +97,17 @@ def difference_interval(
     difference = share_a - share_b
     below = math.hypot(share_a - low_a, high_b - share_b)
     above = math.hypot(high_a - share_a, share_b - low_b)
-    return max(difference - below, -1.0), min(difference + above, 1.0)
+    return float(max(difference - below, -1.0)), float(min(difference + above, 1.0))
+
+
+def _is_missing(count: float | None) -> bool:
+    if count is None:
+        return True
+    try:
+        return math.isnan(count)
+    except TypeError:
+        msg = f"An interval needs numbers, got {count!r}."
+        raise UsageError(msg) from None
 
 
 def _check_level(level: float) -> None:

@@ -16,7 +16,7 @@ from flexkit.errors import SchemaError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Instant: TypeAlias = dt.date | dt.datetime | float | str
+Instant: TypeAlias = dt.date | dt.datetime | float | str | np.datetime64 | np.integer
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -99,16 +99,20 @@ class Series:
 
 
 def collected(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """*frame* in memory."""
-    return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    """*frame* in memory. Raises `SchemaError` for what is no polars frame."""
+    held: object = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
+    if not isinstance(held, pl.DataFrame):
+        msg = f"A polars frame is needed, not {type(held).__name__}. Convert it first, for example by pl.DataFrame(…)."
+        raise SchemaError(msg)
+    return held
 
 
 def read_series(frame: pl.DataFrame | pl.LazyFrame, *, needs_exposure: bool = False) -> Series:
     """The series in *frame*: columns `date`, `events` and, unless every exposure is one, `exposure`.
 
-    `date` may be a Date, a Datetime, ISO text, or whole numbers such as years. Rows where `is_gap`,
-    `is_partial` or `is_holiday` is true are kept but excluded from fits. Raises `SchemaError` for absent or non-numeric
-    columns, `UsageError` for repeated or missing dates and negative counts.
+    `date` may be a Date, a Datetime, ISO text (a month, a date, an instant), or whole numbers such as years. Rows
+    where `is_gap`, `is_partial` or `is_holiday` is true are kept but excluded from fits. Raises `SchemaError` for
+    absent or non-numeric columns, `UsageError` for repeated or missing dates and negative counts.
     """
     table = collected(frame)
     required = ("date", "events", "exposure") if needs_exposure else ("date", "events")
@@ -147,11 +151,7 @@ def require_counts(events: Floats) -> None:
 
 def _dates(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
-        try:
-            return column.str.to_date(strict=True)
-        except pl.exceptions.PolarsError:
-            msg = "The 'date' column holds text that is not ISO dates. Parse it first, for example to pl.Date."
-            raise SchemaError(msg) from None
+        return _parsed(column)
     if column.dtype.is_float():
         whole = column.cast(pl.Int64, strict=False)
         if (whole.cast(column.dtype) != column).any():
@@ -161,6 +161,17 @@ def _dates(column: pl.Series) -> pl.Series:
     if column.dtype.is_integer() or column.dtype in (pl.Date, pl.Datetime):
         return column
     msg = f"The 'date' column is {column.dtype}. It must hold dates, instants or whole numbers."
+    raise SchemaError(msg)
+
+
+def _parsed(text: pl.Series) -> pl.Series:
+    """ISO months, dates or instants; instants without a zone stay on their own clock."""
+    for written, kind in (("%Y-%m-%d", pl.Date), ("%+", pl.Datetime("us", "UTC")), ("%FT%T%.f", pl.Datetime("us"))):
+        for spelt in (text, text + "-01"):
+            found = spelt.str.strptime(kind, written, strict=False)
+            if found.null_count() == text.null_count():
+                return found
+    msg = "The 'date' column holds text that is not ISO dates. Parse it first, for example to pl.Date."
     raise SchemaError(msg)
 
 
@@ -219,9 +230,17 @@ def position(series: Series, instant: Instant) -> float:
     A date is its midnight. An instant with a zone is compared in the series' zone where it has one, else by its
     own clock. Raises `UsageError` where the two cannot be compared.
     """
+    if isinstance(instant, np.datetime64):
+        instant = cast("dt.datetime", instant.astype("datetime64[us]").item())
+    given: object = instant
+    if not isinstance(given, dt.date | str | int | float | np.integer):
+        msg = f"The change is {instant!r}. Give a date, an instant, or a number where the series counts in numbers."
+        raise UsageError(msg)
     if isinstance(instant, str):
-        instant = _parse(instant)
-    if isinstance(instant, int | float):
+        instant = int(instant) if series.step is Step.YEAR and instant.strip().isdecimal() else _parse(instant)
+    if isinstance(instant, int | float | np.integer):
+        if series.step is Step.YEAR and series.is_calendar and 1 <= instant <= 9999 and instant == int(instant):
+            return position(series, dt.date(int(instant), 1, 1))
         if series.is_calendar:
             msg = f"The series has dates, but the change is the number {instant}. Give a date or an instant."
             raise UsageError(msg)
