@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import multiprocessing
 import os
-import random
-import resource
 import signal
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,94 +12,28 @@ import pytest
 from flexkit.errors import ExitCode, FetchError, StoreError
 from flexkit.settings import Settings
 from flexkit.tables.store import Store
-from tests.collect.fetching import QUICK, days, fetched, held, small, truth
+from tests.collect.fetching import fetched, held, small, truth
+from tests.collect.processes import SOURCES, killed_at_random, prepared, started
 from tests.server.api import PASSWORD, TwilioServer
 from tests.server.faults import Fault, error
 
 if TYPE_CHECKING:
-    from multiprocessing.process import BaseProcess
     from pathlib import Path
 
     from tests.server.http import Request
 
 KILLS = 50
-SOURCES = ("task_events", "interactions", "conversations")
 
 
 @pytest.fixture(scope="module")
 def processes() -> Any:
-    """Processes that begin with everything imported, so that a kill hits the fetch and not its imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["flexkit.collect.twilio_api", "tests.collect.fetching", "deltalake"])
-    return context
-
-
-def fetch_here(folder: str, settings: dict[str, str], options: dict[str, Any]) -> None:
-    """What a process under test does; its exit code is the fetch's."""
-    from flexkit.collect import lock, sink
-    from flexkit.collect.twilio_api import fetch
-
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    if "records_at_once" in options:
-        sink.RECORDS_AT_ONCE = options["records_at_once"]
-    if "lock" in options:
-        lock._LOCK = options["lock"]
-    if "largest_file" in options:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (options["largest_file"], options["largest_file"]))
-    try:
-        summary = fetch(
-            Store(folder), Settings(_env_file=None, **settings), days(1), sources=options["sources"], patience=QUICK
-        )
-    except (StoreError, FetchError) as error:
-        raise SystemExit(int(error.exit_code)) from None
-    raise SystemExit(int(summary.exit_code))
-
-
-def started(processes: Any, folder: Path, server: TwilioServer, **options: Any) -> BaseProcess:
-    """A process that fetches from *server* into *folder*."""
-    settings = {
-        "twilio_account_sid": server.account.sid,
-        "twilio_auth_token": PASSWORD,
-        "flexkit_twilio_base_url": server.url,
-    }
-    process: BaseProcess = processes.Process(
-        target=fetch_here, args=(str(folder), settings, {"sources": SOURCES, **options}), daemon=True
-    )
-    process.start()
-    return process
+    return prepared()
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_torn_doubled_or_lost(tmp_path: Path, processes: Any) -> None:
-    rng = random.Random(50)
-    account = small(interactions=10)
-    with TwilioServer(account, latency=0.004) as server:
-        whole = truth(server, SOURCES)
-        longest = 0.0
-        for name in ("warm", "measured"):
-            begun = time.monotonic()
-            process = started(processes, tmp_path / name, server, records_at_once=40)
-            process.join(60)
-            longest = time.monotonic() - begun
-            assert process.exitcode == ExitCode.OK
-        kills = completed = 0
-        folder = tmp_path / "0"
-        while kills < KILLS:
-            process = started(processes, folder, server, records_at_once=40)
-            process.join(rng.uniform(0.02, longest))
-            if process.exitcode is None:
-                os.kill(int(process.pid or 0), signal.SIGKILL)
-                kills += 1
-            process.join(10)
-            found = held(Store(folder))
-            assert all(rows <= whole[table] for table, rows in found.items())
-            if process.exitcode == ExitCode.OK:
-                assert found == whole
-                completed += 1
-                folder = tmp_path / str(completed)
-        _, store = fetched(folder, server, sources=SOURCES)
-        assert held(store) == whole
+    with TwilioServer(small(interactions=5), latency=0.004) as server:
+        assert killed_at_random(tmp_path, server, processes, kills=KILLS, seed=50) >= 2
 
 
 def test_two_fetches_at_once_into_one_folder_leave_no_row_twice(tmp_path: Path, processes: Any) -> None:

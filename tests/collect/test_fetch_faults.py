@@ -29,21 +29,21 @@ def test_no_row_is_lost_or_doubled(tmp_path: Path, case: Case) -> None:
             server.on_request = lambda request: hook(server, request)
         summary, store = fetched(tmp_path, server, sources=case.sources)
         first = held(store)
-        refused = sum(fault.hits for fault in server.faults)
+        met = [fault.hits > 0 for fault in server.faults]
 
         if case.is_whole:
             assert first == truth(server, case.sources)
             assert summary.exit_code == ExitCode.OK
         else:
-            assert summary.exit_code == ExitCode.INCOMPLETE
-            assert {gap.source for gap in summary.gaps.values()} == {case.source}
+            assert summary.exit_code == case.code
+            assert {gap.source for gap in summary.gaps.values()} == ({case.source} if case.source else set())
             assert case.said in "\n".join(summary.lines())
             assert all(rows <= truth(server, case.sources)[table] for table, rows in first.items())
             server.faults.clear()
             summary, store = fetched(tmp_path, server, sources=case.sources)
             assert held(store) == truth(server, case.sources)
             assert summary.exit_code == ExitCode.OK
-        assert refused > 0 or not case.faults(account) or "going away" in case.name
+        assert any(met) or not met
         assert {request.method for request in server.log} == {"GET"}
 
 

@@ -32,6 +32,7 @@ from tests.server.edits import (
     the_first_window,
     via_empty,
     without,
+    without_invites,
 )
 from tests.server.faults import Fault
 
@@ -58,13 +59,13 @@ class Case:
     """Sources that are fetched; all unless given."""
     hook: Callable[[TwilioServer, Request], None] | None = None
     is_whole: bool = True
-    """Whether the first fetch holds everything; otherwise it ends with 4 and the next one completes it."""
-    completes: bool = True
-    """Whether the next fetch, without the fault, holds everything."""
+    """Whether the first fetch holds everything; otherwise the next one completes it."""
     source: str | None = None
     """Where what is missing must be reported."""
     said: str = ""
     """What the summary must say."""
+    code: int = 4
+    """How a fetch that is not whole ends."""
 
 
 PAGED: dict[str, Any] = {
@@ -74,24 +75,35 @@ PAGED: dict[str, Any] = {
     "change": in_one_second,
 }
 
+# Only what a case is about is fetched: each costs a second.
 TIMED = ("alerts", "task_events")
+UNITS = ("task_events", "interactions")
+MOST = ("alerts", "task_events", "interactions")
 
 CASES = [
     Case(
-        "429 on every third request, no Retry-After", planted(".", how.error(429, code=20429), times=12, only=every(3))
+        "429 on every third request, no Retry-After",
+        planted(".", how.error(429, code=20429), times=12, only=every(3)),
     ),
     Case("429 storm with Retry-After 1", planted(".", retry_after("1"), times=6, skip=20)),
-    Case("429 with Retry-After as a date", planted("Interactions", http_date, times=2)),
-    Case("429 with a Retry-After that is no number", planted("Interactions", retry_after("soon"), times=3)),
+    Case("429 with Retry-After as a date", planted("Interactions", http_date, times=2), sources=UNITS),
+    Case(
+        "429 with a Retry-After that is no number", planted("Interactions", retry_after("soon"), times=3), sources=UNITS
+    ),
     Case("500 twice on each host", planted("v[12]/", how.error(500), times=12, only=every(4))),
-    Case("502 with a web page", planted("Conversations", how.page(502), times=2)),
-    Case("503 with Retry-After", planted("studio", how.error(503, retry_after="1"), times=2)),
+    Case(
+        "502 with a web page",
+        planted("Conversations", how.page(502), times=2),
+        sources=("task_events", "conversations"),
+    ),
+    Case("503 with Retry-After", planted("studio", how.error(503, retry_after="1"), times=2), sources=("studio",)),
     Case(
         "500 for ever on one list",
         lambda account: [Fault(f"{one_interaction(account)}/.*Invites", how.error(500), times=ALWAYS)],
         is_whole=False,
         source="interactions",
         said="HTTP 500",
+        sources=UNITS,
     ),
     Case(
         "500 for ever on one window",
@@ -99,25 +111,29 @@ CASES = [
         is_whole=False,
         source="task_events",
         said="HTTP 500",
+        sources=UNITS,
     ),
-    Case("reset before the answer", planted(".", how.reset(), times=8, only=every(9))),
+    Case("reset before the answer", planted(".", how.reset(), times=8, only=every(9)), sources=MOST),
     Case("reset in the middle of a body", planted(".", how.reset(60), times=8, only=every(9))),
-    Case("connection closed in the middle of a body", planted(".", how.cut(), times=8, only=every(9))),
-    Case("truncated JSON with status 200", planted(".", how.cut(announced=False), times=8, only=every(9))),
-    Case("invalid JSON with status 200", planted(".", how.body(b'{"sid": NaN}'), times=8, only=every(9))),
-    Case("empty body with status 200", planted(".", how.body(b""), times=8, only=every(9))),
-    Case("JSON of another shape", planted(".", how.body(b'["surprise"]'), times=8, only=every(9))),
-    Case("a web page with status 200, once", planted("Interactions", how.page(), times=3)),
+    Case("connection closed in the middle of a body", planted(".", how.cut(), times=8, only=every(9)), sources=MOST),
+    Case(
+        "truncated JSON with status 200", planted(".", how.cut(announced=False), times=8, only=every(9)), sources=MOST
+    ),
+    Case("invalid JSON with status 200", planted(".", how.body(b'{"sid": NaN}'), times=8, only=every(9)), sources=MOST),
+    Case("empty body with status 200", planted(".", how.body(b""), times=8, only=every(9)), sources=MOST),
+    Case("JSON of another shape", planted(".", how.body(b'["surprise"]'), times=8, only=every(9)), sources=MOST),
+    Case("a web page with status 200, once", planted("Interactions", how.page(), times=3), sources=UNITS),
     Case(
         "a web page with status 200 for ever on one host",
         planted("conversations", how.page(), times=ALWAYS),
         is_whole=False,
         source="conversations",
         said="captive portal",
+        sources=("task_events", "conversations"),
     ),
-    Case("says gzip and is not", planted(".", how.bad_gzip(), times=4, only=every(9))),
-    Case("a body that drips", planted("Interactions", how.drip(), times=2)),
-    Case("no answer at all", planted("Interactions", how.hang(), times=2)),
+    Case("says gzip and is not", planted(".", how.bad_gzip(), times=4, only=every(9)), sources=MOST),
+    Case("a body that drips", planted("Interactions", how.drip(), times=2), sources=UNITS),
+    Case("no answer at all", planted("Interactions", how.hang(), times=2), sources=UNITS),
     Case(
         "a redirect to another host",
         planted("Alerts$", how.redirect("https://evil.example.com/v1/Alerts"), times=ALWAYS),
@@ -171,13 +187,29 @@ CASES = [
     Case("empty pages in the middle", planted("/Alerts$", how.rewrite(via_empty), times=ALWAYS), **PAGED),
     Case("a page larger than asked", larger, **PAGED),
     Case("pages smaller than asked", sources=TIMED, serve={"page_limit": 3}),
+    Case("404 for deleted interactions", sources=UNITS, account={"deleted_share": 0.4}),
+    Case("404 for a list of an interaction that is going away", sources=UNITS, change=without_invites),
     Case(
-        "404 for a list of an interaction that is going away",
-        lambda account: [Fault(f"{one_interaction(account)}/.*Invites", how.error(404), times=0)],
+        "401 in the middle of the run",
+        planted("Interactions|Alerts", how.error(401, code=20003), times=ALWAYS, skip=12),
+        is_whole=False,
+        code=2,
+        said="stopped accepting the credentials",
+        sources=MOST,
     ),
-    Case("this machine's clock three days ahead", account={"late_by": 3}, serve={"date_offset": -3 * 86_400.0}),
-    Case("this machine's clock an hour behind", account={"late_by": -1 / 24}, serve={"date_offset": 3600.0}),
-    Case("unknown values and new fields", change=strange),
+    Case(
+        "this machine's clock three days ahead",
+        account={"late_by": 3},
+        sources=TIMED,
+        serve={"date_offset": -3 * 86_400.0},
+    ),
+    Case(
+        "this machine's clock an hour behind",
+        account={"late_by": -1 / 24},
+        sources=TIMED,
+        serve={"date_offset": 3600.0},
+    ),
+    Case("unknown values and new fields", sources=MOST, change=strange),
     Case("null and missing fields", sources=TIMED, change=edit_events(without)),
     Case("attributes that are not JSON", sources=TIMED, change=edit_events(not_json)),
     Case("event data as JSON in JSON", sources=TIMED, change=edit_events(as_text)),

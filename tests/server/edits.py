@@ -70,6 +70,11 @@ def one_interaction(account: Account) -> str:
     raise AssertionError
 
 
+def without_invites(account: Account) -> None:
+    """One interaction of which a list is not there any more."""
+    del account.lists[next(path for path in account.lists if one_interaction(account) in path and "Invites" in path)]
+
+
 def retry_after(value: str) -> Callable[..., Reply]:
     return how.error(429, code=20429, retry_after=value)
 
