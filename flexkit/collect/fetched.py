@@ -29,6 +29,8 @@ _TABLE_SOURCE = {
     "steps": "studio",
     "configuration": "configuration",
 }
+_BY_TIME = ("alerts", "task_events", "studio", "audit_events")
+"""Sources whose windows tell something: the others are asked for by SID."""
 AGAIN = "Run 'flexkit fetch' again: it asks for what is missing only."
 
 
@@ -125,23 +127,28 @@ class FetchSummary:
 
     def lines(self) -> list[str]:
         """Sentences for people: one per source, what is missing, the whole."""
-        told = []
-        for name, tally in self.sources.items():
-            states = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.windows.items()))
-            windows = f"; windows: {states}" if states else ""
-            told.append(f"{name}: {tally.records:,} records, {tally.rows:,} rows ({tally.new_rows:,} new){windows}")
+        told = [f"{name}: {self._line(name, tally)}" for name, tally in self.sources.items()]
         if rejected := self.tables.get("rejects", {}).get("rows", 0):
-            told.append(f"{rejected:,} records did not fit and are kept in the table of rejects with their reasons")
+            told.append(f"{counted(rejected, 'record')} did not fit: kept in the table of rejects with the reasons")
         told += [gap.line() for gap in self.gaps.values()]
         told += [f"note: {warning}" for warning in self.warnings]
         if self.stopped is not None:
             told.append(f"stopped: {self.stopped} All that came before is kept.")
-        span = f" from {self.window}" if self.window is not None else ""
+        span = f" {_seconds(self.window)}" if self.window is not None else ""
         told.append(
-            f"fetched{span}: {self.requests:,} requests, {self.retries:,} retries, "
-            f"{self.refusals:,} refusals (429), {self.seconds:.1f} seconds"
+            f"fetched{span}: {counted(self.requests, 'request')}, {counted(self.retries, 'retry')}, "
+            f"{counted(self.refusals, 'refusal')} (429), {self.seconds:.1f} seconds"
             + ("; something was left open" if self.incomplete else "")
         )
+        return told
+
+    def _line(self, name: str, tally: Tally) -> str:
+        told = counted(tally.records, "record")
+        if name in _TABLE_SOURCE.values():
+            told += f", {counted(tally.rows, 'row')} ({tally.new_rows:,} new)"
+        if name in _BY_TIME and tally.windows:
+            states = ", ".join(f"{count:,} {state}" for state, count in sorted(tally.windows.items()))
+            told += f"; windows: {states}"
         return told
 
     def to_dict(self) -> dict[str, Any]:
@@ -202,14 +209,18 @@ class FetchPlan:
 
     def lines(self) -> list[str]:
         """Sentences for people."""
-        told = [f"would read {self.window}; nothing was asked yet"]
+        told = [f"would read {_seconds(self.window)}; nothing was asked yet"]
         for step in self.steps:
             about = "at least" if step.is_least else "about"
-            spans = f" ({len(step.windows)} open windows, {_length(step.windows)})" if step.windows else ""
-            told.append(f"{step.source}: {step.what}{spans}: {about} {step.requests:,} requests")
+            windows = counted(len(step.windows), "open window")
+            spans = f" ({windows}, {_length(step.windows)})" if step.windows else ""
+            told.append(f"{step.source}: {step.what}{spans}: {about} {counted(step.requests, 'request')}")
         told += [f"note: {warning}" for warning in self.warnings]
         least = any(step.is_least for step in self.steps)
-        told.append(f"{'at least' if least else 'about'} {self.requests:,} requests in all")
+        told.append(
+            f"{'at least' if least else 'about'} {counted(self.requests, 'request')} in all"
+            + ("; each interaction that is found takes about 6 more" if least else "")
+        )
         return told
 
     def to_dict(self) -> dict[str, Any]:
@@ -230,6 +241,17 @@ class FetchPlan:
             "warnings": self.warnings,
             "exit_code": int(self.exit_code),
         }
+
+
+def counted(count: int, what: str) -> str:
+    """*count* things, in words."""
+    several = f"{what.removesuffix('y')}ies" if what.endswith("y") else f"{what}s"
+    return f"{count:,} {what if count == 1 else several}"
+
+
+def _seconds(window: Window) -> str:
+    """*window* for people: to the second."""
+    return " to ".join(stamp(at.replace(microsecond=0)) for at in (window.start, window.end))
 
 
 def _length(windows: list[Window]) -> str:

@@ -76,6 +76,7 @@ class Fetching:
             run = Run(
                 client, client.http_client, asker, sink, held, self.summary, window, self._sources, self.now, jobs
             )
+            watching = asyncio.create_task(self._watch(run))
             try:
                 await self._begin(run, configuration)
                 await self._work(run)
@@ -83,6 +84,7 @@ class Fetching:
                 try:
                     await sink.flush()
                 finally:
+                    watching.cancel()
                     sink.close()
             await self._compact()
         finally:
@@ -118,7 +120,7 @@ class Fetching:
                 raise CredentialError(msg) from None
         except UnavailableError as error:
             if isinstance(first, UnavailableError):
-                msg = f"Twilio cannot be reached: {error}"
+                msg = f"Twilio cannot be reached: {error} Is the network up? Where a proxy is needed, set HTTPS_PROXY."
                 raise FetchError(msg) from None
         if "configuration" in self._sources:
             reason = first.why if isinstance(first, UnavailableError) else str(first)
@@ -199,15 +201,12 @@ class Fetching:
                 run.jobs.add(read_conversation, run, sid)
 
     async def _work(self, run: Run) -> None:
-        watching = asyncio.create_task(self._watch(run))
         try:
             await run.jobs.run()
             await bury_the_rest(run)
             await self._cover_units(run)
         except StopError as stop:
             self.summary.stopped, self.summary.stop_code = str(stop), ExitCode.USAGE
-        finally:
-            watching.cancel()
 
     async def _cover_units(self, run: Run) -> None:
         """Note for which window the interactions and conversations that the evidence names were read."""

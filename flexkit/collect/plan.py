@@ -44,11 +44,12 @@ def plan(store: Store, window: Window, *, sources: Collection[str] | None = None
         steps += [_planned(held, span, Source.TASKROUTER, f"events:{name}", "task_events") for name in known]
     if "interactions" in chosen:
         unread = len(held.interactions_to_read(asked, recent))
-        what = f"{unread:,} that the store names and does not hold whole, then those that the events name"
+        what = f"{unread:,} known and not final; {_OF_AN_INTERACTION} requests for each that the events name besides"
         steps.append(Planned("interactions", what, [], _OF_AN_INTERACTION * unread, is_least=True))
     if "conversations" in chosen:
         unread = len(held.conversations_to_read(asked, recent))
-        steps.append(Planned("conversations", f"{unread:,} conversations, and those found", [], unread, is_least=True))
+        what = f"{unread:,} known and not final; one request for each that is found besides"
+        steps.append(Planned("conversations", what, [], unread, is_least=True))
     if "studio" in chosen:
         what = "flows, and the executions and steps of those that matter"
         steps.append(Planned("studio", what, [], 1 + len(held.resources(Source.STUDIO, "executions:")), is_least=True))
@@ -74,6 +75,7 @@ def chosen_sources(sources: Iterable[str], without: Iterable[str] = ()) -> froze
 
 def obtainable(window: Window, now: dt.datetime) -> tuple[Window, list[str]]:
     """The part of *window* that Twilio still has at *now*, and a sentence about the rest."""
+    now = now.replace(microsecond=0)
     earliest, latest = now - RETENTION + EDGE, now - MARGIN
     if window.end <= earliest:
         msg = (
@@ -87,7 +89,7 @@ def obtainable(window: Window, now: dt.datetime) -> tuple[Window, list[str]]:
         raise UsageError(msg)
     warnings = []
     if window.start < earliest - EDGE:
-        warnings.append(f"what happened before {stamp(earliest.replace(microsecond=0))} is gone: Twilio keeps 30 days")
+        warnings.append(f"what happened before {stamp(earliest)} is gone: Twilio keeps 30 days")
     return Window(start, end), warnings
 
 

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from flexkit.collect.fetched import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -42,7 +44,10 @@ def shown_progress(log: Callable[[str], None]) -> Iterator[Progress]:
         task = bar.add_task("asking Twilio", total=None)
 
         def show(summary: FetchSummary, jobs: Jobs) -> None:
-            bar.update(task, total=jobs.known, completed=jobs.done, description=_told(summary))
+            told = f"{counted(_records(summary), 'record')}, {counted(summary.requests, 'request')}"
+            is_last = jobs.done == jobs.known
+            told = f"storing {told}" if is_last else f"{told}, {counted(summary.retries, 'retry')}"
+            bar.update(task, total=jobs.known, completed=jobs.done, description=told)
 
         yield show
 
@@ -61,5 +66,8 @@ def _logged(log: Callable[[str], None], seen: list[FetchSummary]) -> Progress:
 
 
 def _told(summary: FetchSummary) -> str:
-    rows = sum(tally.records for tally in summary.sources.values())
-    return f"fetching requests={summary.requests} records={rows} retries={summary.retries}"
+    return f"fetching requests={summary.requests} records={_records(summary)} retries={summary.retries}"
+
+
+def _records(summary: FetchSummary) -> int:
+    return sum(tally.records for tally in summary.sources.values())

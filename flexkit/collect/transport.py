@@ -11,6 +11,7 @@ import asyncio
 import base64
 import datetime as dt
 import logging
+import os
 from collections import Counter
 from typing import TYPE_CHECKING, NoReturn
 
@@ -237,6 +238,11 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
+def _reason(error: OSError) -> str:
+    # The event loop puts the address in place of the system's own words.
+    return os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "refused"
+
+
 def _happened(error: Exception) -> str:  # noqa: PLR0911 - one sentence per kind
     """What went wrong, in words that hold nothing of the request."""
     if isinstance(error, TimeoutError):
@@ -248,7 +254,7 @@ def _happened(error: Exception) -> str:  # noqa: PLR0911 - one sentence per kind
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return "proxy failed (see HTTPS_PROXY)"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection ({error.os_error.strerror or 'refused'})"
+        return f"no connection ({_reason(error.os_error)})"
     if isinstance(error, aiohttp.ClientPayloadError | ValueError):
         return "damaged body"
     return "connection lost"

@@ -11,7 +11,8 @@ from flexkit.collect.fetching import Fetching
 from flexkit.collect.held import RETENTION
 from flexkit.collect.lock import only_fetch
 from flexkit.collect.plan import EDGE, chosen_sources, plan
-from flexkit.window import Window, parse_instant
+from flexkit.errors import UsageError
+from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -77,10 +78,14 @@ def run_fetch(
     from flexkit.settings import settings
     from flexkit.tables.store import Store
 
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
     chosen = chosen_sources(sources, without)
     end = parse_instant(until, now=now) if until else now
-    window = Window(parse_instant(since, now=end) if since else end - RETENTION + EDGE, end)
+    begin = parse_instant(since, now=end) if since else end - RETENTION + EDGE
+    if begin >= end:
+        msg = f"There is nothing between --since ({stamp(begin)}) and --until ({stamp(end)}). Give an earlier --since."
+        raise UsageError(msg)
+    window = Window(begin, end)
     if dry_run:
         return plan(Store(folder), window, sources=chosen)
     # Refused before anything is written.

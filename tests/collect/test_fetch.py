@@ -367,7 +367,7 @@ def test_the_summary_says_rows_windows_retries_and_seconds(tmp_path: Path) -> No
     assert told["retries"] == 1
     assert told["faults"] == {"HTTP 503": 1}
     assert told["requests"] == len(server.log)
-    assert "1 retries" in summary.lines()[-1]
+    assert "1 retry" in summary.lines()[-1]
     assert json.loads(json.dumps(told)) == told
 
 
@@ -377,7 +377,7 @@ def test_a_plan_asks_nothing_and_tells_how_much_would_be_asked(tmp_path: Path) -
     told = plan(store, days(7))
 
     assert told.requests > 0
-    assert any("7.0 days" in line for line in told.lines())
+    assert any("1 open window, 7.0 days" in line for line in told.lines())
     assert "nothing was asked yet" in told.lines()[0]
     assert not any(tmp_path.iterdir())
 
@@ -419,6 +419,11 @@ def test_run_fetch_without_an_account_ends_with_the_variable_to_set(
         run_fetch(tmp_path / "store")
 
     assert not (tmp_path / "store").exists()
+
+
+def test_a_since_in_the_future_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing between --since \(2130-01-01T00:00:00Z\).*earlier --since"):
+        run_fetch(tmp_path, since="2130-01-01")
 
 
 def test_run_fetch_reads_settings_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
