@@ -256,8 +256,8 @@ def _raw_file(folder: Path, now: dt.datetime) -> IO[str]:
     path = folder / f"fetch-{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.jsonl.gz"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        binary = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-        return gzip.open(binary, "wt", encoding="utf-8")
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        return gzip.open(path, "wt", encoding="utf-8")
     except OSError as error:
         msg = f"Cannot keep raw records in {folder}: {error.strerror}. Name a folder that can be written."
         raise StoreError(msg) from None

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flexkit.collect.twilio_api import run_fetch
 from flexkit.errors import ExitCode, FetchError, StoreError
 from flexkit.settings import Settings
 from flexkit.tables.store import Store
-from tests.collect.fetching import fetched, held, small, truth
+from tests.collect.fetching import fetched, held, settings_for, small, truth
 from tests.collect.processes import SOURCES, killed_at_random, prepared, started
 from tests.server.api import PASSWORD, TwilioServer
 from tests.server.faults import Fault, error
@@ -118,6 +119,20 @@ def test_an_unreachable_twilio_is_said_to_be_so(tmp_path: Path, base: str, said:
 
     assert caught.value.exit_code == ExitCode.FAILED
     assert PASSWORD not in str(caught.value)
+
+
+def test_a_scheduler_that_ends_it_gets_what_was_read_stored_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = small()
+    with TwilioServer(account) as server:
+        monkeypatch.setattr("flexkit.settings.settings", lambda: settings_for(server))
+        server.on_request = lambda _: os.kill(os.getpid(), signal.SIGTERM) if len(server.log) == 14 else None
+        with pytest.raises(KeyboardInterrupt):
+            run_fetch(tmp_path, since="1d", sources=["alerts", "task_events"], log=lambda _: None)
+
+    assert sum(map(len, held(Store(tmp_path)).values())) > 0
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_an_interrupted_fetch_stores_what_it_read(tmp_path: Path) -> None:
