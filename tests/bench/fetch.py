@@ -1,4 +1,4 @@
-"""How fast, how politely and how cheaply flexkit reads an account: ``python -m tests.bench fetch [--faults] [NAME…]``.
+"""How fast, how politely and how cheaply flexkit reads an account: ``python -m tests.bench fetch [NAME…]``.
 
 Every line is one run against a server in another process on the loopback address, with 50 ms latency
 unless it says otherwise; ratios compare within one run.
@@ -9,19 +9,16 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import multiprocessing
+import os
 import platform
 import resource
 import tempfile
 import time
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.server.api import PASSWORD
 from tests.server.process import Served, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LATENCY = 0.05
 AT_ONCE = 24
@@ -156,114 +153,83 @@ def _ask(pipe: Any, url: str, account: str, count: int) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Measure, and print a table in Markdown."""
+    """Measure, and print a table in Markdown; 1 where a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench fetch")
-    parser.add_argument("names", nargs="*", help="only these: at_once, rate, cpu, memory")
+    parser.add_argument("names", nargs="*", help=f"only these: {', '.join(WORK)}")
     parser.add_argument("--interactions", type=int, default=2000)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--faults", action="store_true", help="the table of faults instead")
     options = parser.parse_args(argv)
-    if options.faults:
-        return fault_table()
-    print(f"{platform.python_implementation()} {platform.python_version()}, medians of {options.rounds} rounds\n")
-    print("| Work | Reach | Measured |\n|---|---|---|")
-    chosen = options.names or ["at_once", "rate", "cpu", "memory"]
-    if "at_once" in chosen:
-        _print_at_once(options.interactions, options.rounds)
-    if "rate" in chosen:
-        _print_rate(options.interactions // 3, options.rounds)
-    if "cpu" in chosen:
-        _print_cpu(options.rounds)
-    if "memory" in chosen:
-        told = many_events(options.events)
-        _line(
-            f"memory while fetching {options.events:,} events",
-            "≤ 400 MB",
-            f"{told['peak_mb']:.0f} MB, {told['rows']['task_events']:,} rows, {told['seconds']:.0f} s, "
-            f"{told['requests']:,} requests",
-        )
-    return 0
+    version = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{version}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before; medians (lowest to highest)\n")
+    print("| Work | Reach | Measured | |\n|---|---|---|---|", flush=True)
+    table = Table()
+    for name in options.names or WORK:
+        WORK[name](table, options)
+    print(f"\nload {os.getloadavg()[0]:.1f} after")
+    return 1 if table.missed else 0
 
 
-def _print_at_once(interactions: int, rounds: int) -> None:
+class Table:
+    """Lines of Markdown; a line with a target says whether it was met."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def line(self, work: str, values: list[float], *, least: float | None = None, most: float | None = None) -> None:
+        """One line; judged by the median of *values*."""
+        middle = median(values)
+        is_met = (least is None or middle >= least) and (most is None or middle <= most)
+        reach = f"≥ {least:g}" if least is not None else "" if most is None else f"≤ {most:g}"
+        self.missed += not is_met
+        several = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+        verdict = ("met" if is_met else "**missed**") if reach else ""
+        print(f"| {work} | {reach} | {_short(middle)}{several} | {verdict} |", flush=True)
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _at_once(table: Table, options: argparse.Namespace) -> None:
     for retry_after, reach in ((1.0, 0.80), (None, 0.90)):
-        runs = _rounds(lambda wait=retry_after: at_once(wait, interactions=interactions), rounds)
+        runs = [at_once(retry_after, interactions=options.interactions) for _ in range(options.rounds)]
         named = "with Retry-After 1" if retry_after else "without Retry-After"
         shares = [run["accepted"] / run["seconds"] / run["limit"] for run in runs]
-        _line(
-            f"{AT_ONCE} at once, {interactions:,} interactions, {named}: of the limit, whole fetch",
-            f"≥ {reach}",
-            _of(shares),
+        table.line(
+            f"{AT_ONCE} at once, {options.interactions:,} interactions, {named}: of the limit", shares, least=reach
         )
-        _line("… refusals per 1,000 requests", "≤ 5", _of([1000 * run["refused"] / run["requests"] for run in runs]))
+        table.line("… requests", [run["requests"] for run in runs])
+        table.line("… refusals per 1,000", [1000 * run["refused"] / run["requests"] for run in runs], most=5)
         if retry_after:
-            _line("… sent before a Retry-After ended", "0", _of([run["violations"] for run in runs]))
-        _line("… CPU per request, storing included, ms", "", _of([1000 * run["cpu"] / run["requests"] for run in runs]))
-        _line("… requests and seconds", "", f"{runs[0]['requests']:,}; {_of([run['seconds'] for run in runs])}")
+            table.line("… sent before a Retry-After ended", [run["violations"] for run in runs], most=0)
+        table.line("… CPU ms per request, storing included", [1000 * run["cpu"] / run["requests"] for run in runs])
 
 
-def _print_rate(interactions: int, rounds: int) -> None:
-    for burst in (5.0, 10.0, 20.0, 100.0):
-        runs = _rounds(lambda burst=burst: per_second(burst, interactions=interactions), rounds)
+def _rate(table: Table, options: argparse.Namespace) -> None:
+    for burst in (5.0, 20.0):
+        runs = [per_second(burst, interactions=options.interactions // 4) for _ in range(min(2, options.rounds))]
         shares = [(run["accepted"] - burst) / run["seconds"] / run["limit"] for run in runs]
-        _line(f"100 a second, burst {burst:.0f}, {runs[0]['requests']:,} requests: of the limit", "≥ 0.95", _of(shares))
-        _line("… refusals per 1,000 requests", "≤ 10", _of([1000 * run["refused"] / run["requests"] for run in runs]))
+        table.line(f"{PER_SECOND:g} a second, burst {burst:g}: of the limit", shares, least=0.95)
+        table.line("… requests", [run["requests"] for run in runs])
+        table.line("… refusals per 1,000", [1000 * run["refused"] / run["requests"] for run in runs], most=10)
 
 
-def _print_cpu(rounds: int) -> None:
-    ours = _rounds(transport_only, rounds)
-    theirs = _rounds(one_after_another, rounds)
-    _line("CPU per request, transport and SDK, ms", "≤ 0.5", _of([run["cpu_ms"] for run in ours]))
-    _line("… the SDK one after another, ms", "", _of([run["cpu_ms"] for run in theirs]))
-    ratio = [mine["rate"] / other["rate"] for mine, other in zip(ours, theirs, strict=True)]
-    _line(f"rate at {AT_ONCE} at once against the SDK one after another", "≥ 18", _of(ratio))
+def _cpu(table: Table, options: argparse.Namespace) -> None:
+    pairs = [(transport_only(), one_after_another()) for _ in range(options.rounds)]
+    table.line("CPU ms per request, transport and SDK", [ours["cpu_ms"] for ours, _ in pairs], most=0.5)
+    table.line("… the SDK used the usual way", [theirs["cpu_ms"] for _, theirs in pairs])
+    # Both slow down alike on a busy machine: the target over the SDK's own quiet figure, 1.6 ms at the least.
+    table.line("… of the SDK's", [ours["cpu_ms"] / theirs["cpu_ms"] for ours, theirs in pairs], most=0.5 / 1.6)
+    ratios = [ours["rate"] / theirs["rate"] for ours, theirs in pairs]
+    table.line(f"{AT_ONCE} at once against the SDK one after another: times as fast", ratios, least=18)
 
 
-def _rounds(work: Callable[[], Row], rounds: int) -> list[Row]:
-    return [work() for _ in range(rounds)]
+def _memory(table: Table, options: argparse.Namespace) -> None:
+    told = many_events(options.events)
+    table.line(f"MB at most while fetching {options.events:,} events", [told["peak_mb"]], most=400)
+    table.line("… rows held", [told["rows"]["task_events"]], least=options.events)
+    table.line("… seconds", [told["seconds"]])
 
 
-def _of(values: list[float]) -> str:
-    if len(values) == 1:
-        return f"{values[0]:.3g}"
-    return f"**{median(values):.3g}** ({min(values):.3g} to {max(values):.3g})"
-
-
-def _line(work: str, reach: str, measured: str) -> None:
-    print(f"| {work} | {reach} | {measured} |", flush=True)
-
-
-def fault_table() -> int:
-    """Run every fault and print tries, rows expected and rows held."""
-    from tests.collect.fetching import fetched as fetch_small
-    from tests.collect.fetching import held, small, truth
-    from tests.server.api import TwilioServer
-    from tests.server.cases import CASES
-
-    print("| Fault | Faults met | Tries again | Rows expected | Rows held | After the next fetch | Exit codes |")
-    print("|---|---|---|---|---|---|---|")
-    wrong = 0
-    for case in CASES:
-        options = dict(case.account)
-        late = options.pop("late_by", 0)
-        account = small(now=dt.datetime.now(dt.UTC) - dt.timedelta(days=late), **options)
-        case.change(account)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            TwilioServer(account, faults=case.faults(account), **case.serve) as server,
-        ):
-            if case.hook is not None:
-                hook = case.hook
-                server.on_request = lambda request, hook=hook, server=server: hook(server, request)  # type: ignore[misc]
-            summary, store = fetch_small(Path(folder), server, sources=case.sources)
-            expected = sum(map(len, truth(server, case.sources).values()))
-            first = sum(map(len, held(store).values()))
-            met = sum(fault.hits for fault in server.faults)
-            server.faults.clear()
-            again, store = fetch_small(Path(folder), server, sources=case.sources)
-            last = sum(map(len, held(store).values()))
-        wrong += last != expected or (case.is_whole and first != expected)
-        codes = f"{int(summary.exit_code)}, {int(again.exit_code)}"
-        print(f"| {case.name} | {met} | {summary.retries} | {expected} | {first} | {last} | {codes} |", flush=True)
-    return 1 if wrong else 0
+WORK = {"at_once": _at_once, "rate": _rate, "cpu": _cpu, "memory": _memory}

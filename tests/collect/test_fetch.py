@@ -13,10 +13,12 @@ import polars as pl
 import pytest
 
 from flexkit.collect.lock import only_fetch
+from flexkit.collect.sink import Covered, coverage_rows
 from flexkit.collect.twilio_api import fetch, plan, run_fetch
 from flexkit.errors import CredentialError, ExitCode, FetchError, UsageError
 from flexkit.settings import Settings
 from flexkit.tables.store import Store
+from flexkit.terms import Source
 from flexkit.window import Window
 from tests.collect.fetching import QUICK, days, fetched, held, settings_for, small
 from tests.server.api import PASSWORD, TwilioServer
@@ -394,21 +396,20 @@ def test_a_plan_after_a_fetch_names_what_is_open(tmp_path: Path) -> None:
     assert steps["interactions"]["requests"] > 0
 
 
-def test_a_gap_that_nears_retention_is_warned_of(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=27)
-    with TwilioServer(small()) as server:
-        fetched(tmp_path, server, sources=["alerts"])
-    rows = store.coverage().collect()
-    moved = [pl.col(name) - dt.timedelta(days=27) for name in ("start", "end", "fetched_at")]
-    (tmp_path / "other").mkdir()
-    other = Store(tmp_path / "other")
-    other.add({"coverage": rows.with_columns(moved)})
+@pytest.mark.parametrize(
+    ("age", "said"), [(27, r"alerts were last read 27 days ago"), (35, r"alerts from \S+ to \S+ are lost"), (3, None)]
+)
+def test_a_gap_that_nears_retention_is_warned_of_and_what_is_lost_is_named(
+    tmp_path: Path, age: int, said: str | None
+) -> None:
+    store, read_at = Store(tmp_path), dt.datetime.now(dt.UTC) - dt.timedelta(days=age)
+    window = Window(read_at - dt.timedelta(days=1), read_at)
+    store.add({"coverage": coverage_rows([Covered(Source.DEBUGGER, "alerts", window, 5)], read_at)})
 
-    told = plan(other, days(28))
+    warnings = plan(store, days(28)).warnings
 
-    assert any("fetch at least weekly" in warning for warning in told.warnings)
-    assert old < dt.datetime.now(dt.UTC)
+    assert len(warnings) == (said is not None)
+    assert said is None or re.search(f"{said}.*fetch at least weekly", warnings[0])
 
 
 def test_run_fetch_without_an_account_ends_with_the_variable_to_set(

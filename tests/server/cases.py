@@ -1,6 +1,6 @@
 """Faults that a fetch must survive: one case each, with what must be held afterwards.
 
-`test_fetch_faults` runs each as a test; ``python -m tests.bench fetch --faults`` prints them as a table.
+`test_fetch_faults` runs each as a test; ``python -m tests.bench faults`` prints them as a table.
 """
 
 from __future__ import annotations
