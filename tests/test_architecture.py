@@ -25,8 +25,8 @@ MAY_IMPORT = {
 COMMON = {"errors", "terms", "window", "settings"}
 
 ONLY_IN = {
-    "twilio": {"collect/transport.py", "collect/signature.py"},
-    "aiohttp": {"collect/transport.py"},
+    "twilio": {"collect/network/transport.py", "collect/signature.py"},
+    "aiohttp": {"collect/network/transport.py"},
     "deltalake": {"tables/store"},
     "papermill": {"report"},
     "nbconvert": {"report"},

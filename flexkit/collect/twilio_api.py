@@ -10,10 +10,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from flexkit.collect.fetching import Fetching
-from flexkit.collect.held import RETENTION
-from flexkit.collect.lock import only_fetch
-from flexkit.collect.plan import EDGE, chosen_sources, plan
+from flexkit.collect.fetch.fetching import Fetching
+from flexkit.collect.fetch.held import RETENTION
+from flexkit.collect.fetch.lock import only_fetch
+from flexkit.collect.fetch.plan import EDGE, chosen_sources, plan
 from flexkit.errors import UsageError
 from flexkit.window import Window, parse_instant, stamp
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
-    from flexkit.collect.fetched import FetchPlan, FetchSummary
-    from flexkit.collect.pace import Pace
-    from flexkit.collect.run import Jobs
-    from flexkit.collect.tries import Patience
+    from flexkit.collect.fetch.run import Jobs
+    from flexkit.collect.fetch.summary import FetchPlan, FetchSummary
+    from flexkit.collect.network.pace import Pace
+    from flexkit.collect.network.tries import Patience
     from flexkit.settings import Settings
     from flexkit.tables.store import Store
 
@@ -77,7 +77,7 @@ def run_fetch(
     log: Callable[[str], None] = print,
 ) -> FetchSummary | FetchPlan:
     """`fetch` or `plan` for the command line; *since* is the end of Twilio's memory unless given."""
-    from flexkit.collect.progress import shown_progress
+    from flexkit.collect.fetch.progress import shown_progress
     from flexkit.settings import settings
     from flexkit.tables.store import Store
 

@@ -124,9 +124,9 @@ def transport_only(count: int = 6000) -> Row:
 def _ask(pipe: Any, url: str, account: str, count: int) -> None:
     import asyncio
 
-    from flexkit.collect.control import Controller
-    from flexkit.collect.pace import Pace
-    from flexkit.collect.transport import open_client
+    from flexkit.collect.network.control import Controller
+    from flexkit.collect.network.pace import Pace
+    from flexkit.collect.network.transport import open_client
     from flexkit.settings import Settings
 
     settings = Settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.tries import Patience
+from flexkit.collect.network.tries import Patience
 from flexkit.collect.twilio_api import fetch
 from flexkit.settings import Settings
 from flexkit.tables.store import Store
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from flexkit.collect.fetched import FetchSummary
+    from flexkit.collect.fetch.summary import FetchSummary
     from tests.server.api import TwilioServer
 
 KEYS = {

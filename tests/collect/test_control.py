@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from flexkit.collect.control import Controller
+from flexkit.collect.network.control import Controller
 
 LATENCY = 0.05
 

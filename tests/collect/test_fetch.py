@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from flexkit.collect.lock import only_fetch
-from flexkit.collect.sink import Covered, coverage_rows
+from flexkit.collect.fetch.lock import only_fetch
+from flexkit.collect.fetch.sink import Covered, coverage_rows
 from flexkit.collect.twilio_api import fetch, plan, run_fetch
 from flexkit.errors import CredentialError, ExitCode, FetchError, UsageError
 from flexkit.settings import Settings

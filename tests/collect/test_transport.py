@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flexkit.collect.answers import UnavailableError, retry_after
-from flexkit.collect.control import Controller
-from flexkit.collect.door import Door, certificates, shown
-from flexkit.collect.pace import Pace
-from flexkit.collect.transport import HOST_IS_DOWN, open_client
+from flexkit.collect.network.answers import UnavailableError, retry_after
+from flexkit.collect.network.control import Controller
+from flexkit.collect.network.door import Door, certificates, shown
+from flexkit.collect.network.pace import Pace
+from flexkit.collect.network.transport import HOST_IS_DOWN, open_client
 from flexkit.errors import FetchError, UsageError
 from tests.collect.fetching import QUICK, settings_for, small
 from tests.server import faults as how
@@ -325,7 +325,7 @@ def test_nothing_is_logged_of_a_request(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flexkit.collect.transport.LARGEST_BODY", 1000)
+    monkeypatch.setattr("flexkit.collect.network.transport.LARGEST_BODY", 1000)
     endless = Fault("Alerts", how.body(b" " * 100_000), times=99)
     with TwilioServer(small(), faults=[endless]) as server, pytest.raises(UnavailableError, match="damaged body"):
         with_client(server, asked)

@@ -7,7 +7,7 @@ import datetime as dt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexkit.collect.windows import Slices, halves, joined, missing, whole_seconds
+from flexkit.collect.fetch.windows import Slices, halves, joined, missing, whole_seconds
 from flexkit.window import Window
 
 MIDNIGHT = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)

@@ -43,13 +43,15 @@ def on_page(number: int) -> Callable[[Request], bool]:
     return lambda request: request.query.get("Page", "0") == str(number)
 
 
-def the_first_window() -> Callable[[Request], bool]:
-    """True for requests for the window that was asked for first."""
-    first: list[str] = []
+def one_window(place: int = 3) -> Callable[[Request], bool]:
+    """True for requests for one window: the one that was asked for as the *place*-th."""
+    starts: list[str] = []
 
     def only(request: Request) -> bool:
-        first.append(request.query["StartDate"])
-        return request.query["StartDate"] == first[0]
+        start = request.query["StartDate"]
+        if start not in starts:
+            starts.append(start)
+        return starts.index(start) == place - 1
 
     return only
 

@@ -7,17 +7,17 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import RefusedError, UnavailableError
-from flexkit.collect.configuration_api import read_flows, read_listeners, read_workspaces
-from flexkit.collect.fetched import FetchSummary
-from flexkit.collect.held import RETENTION, Held, unseen
-from flexkit.collect.pages import Asker
-from flexkit.collect.plan import MARGIN, TIMED, late, obtainable
-from flexkit.collect.readers import start_alerts, start_audit_events
-from flexkit.collect.run import Jobs, Run, StopError
-from flexkit.collect.sink import Covered, Sink, texts
-from flexkit.collect.transport import open_client
-from flexkit.collect.units import bury_the_rest, read_conversation, read_interaction, reread_execution
+from flexkit.collect.fetch.by_sid import bury_the_rest, read_conversation, read_interaction, reread_execution
+from flexkit.collect.fetch.by_time import start_alerts, start_audit_events
+from flexkit.collect.fetch.configuration import read_flows, read_listeners, read_workspaces
+from flexkit.collect.fetch.held import RETENTION, Held, unseen
+from flexkit.collect.fetch.pages import Asker
+from flexkit.collect.fetch.plan import MARGIN, TIMED, late, obtainable
+from flexkit.collect.fetch.run import Jobs, Run, StopError
+from flexkit.collect.fetch.sink import Covered, Sink, texts
+from flexkit.collect.fetch.summary import FetchSummary
+from flexkit.collect.network.answers import RefusedError, UnavailableError
+from flexkit.collect.network.transport import open_client
 from flexkit.errors import CredentialError, ExitCode, FetchError, StoreError
 from flexkit.tables.normalize import RecordKind
 from flexkit.terms import CoverageState, Source
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from flexkit.collect.pace import Pace
-    from flexkit.collect.tries import Patience
+    from flexkit.collect.network.pace import Pace
+    from flexkit.collect.network.tries import Patience
     from flexkit.settings import Settings
     from flexkit.tables.store import Store
 

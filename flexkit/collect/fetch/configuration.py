@@ -6,18 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import RefusedError
-from flexkit.collect.readers import start_task_events
-from flexkit.collect.sink import Covered, texts
-from flexkit.collect.units import read_execution
-from flexkit.collect.windowed import Timed, WindowReader
+from flexkit.collect.fetch.by_sid import read_execution
+from flexkit.collect.fetch.by_time import start_task_events
+from flexkit.collect.fetch.sink import Covered, texts
+from flexkit.collect.fetch.window_reader import Timed, WindowReader
+from flexkit.collect.network.answers import RefusedError
 from flexkit.errors import FetchError
 from flexkit.tables.normalize import RecordKind
 from flexkit.tables.normalize.configuration import closers
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
-    from flexkit.collect.run import Run
+    from flexkit.collect.fetch.run import Run
 
 _CREATES = "send-to-flex"
 """Type of the Studio widget that creates an interaction."""

@@ -13,7 +13,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flexkit.collect.control import Controller, Sent
+from flexkit.collect.network.control import Controller, Sent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

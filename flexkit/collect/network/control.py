@@ -18,7 +18,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from flexkit.collect.probe import Probe, Step
+from flexkit.collect.network.probe import Probe, Step
 
 FIRST_LEVEL = 4
 GROWTH_ANSWERS = 5

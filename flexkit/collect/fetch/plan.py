@@ -6,9 +6,9 @@ import datetime as dt
 import math
 from typing import TYPE_CHECKING
 
-from flexkit.collect.fetched import SOURCES, FetchPlan, Planned
-from flexkit.collect.held import NEARLY, RETENTION, Held
-from flexkit.collect.windows import PAGE
+from flexkit.collect.fetch.held import NEARLY, RETENTION, Held
+from flexkit.collect.fetch.summary import SOURCES, FetchPlan, Planned
+from flexkit.collect.fetch.windows import PAGE
 from flexkit.errors import UsageError
 from flexkit.terms import Source
 from flexkit.window import Window, stamp

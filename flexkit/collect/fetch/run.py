@@ -7,19 +7,19 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import RefusedError, UnavailableError
-from flexkit.collect.fetched import AGAIN
+from flexkit.collect.fetch.summary import AGAIN
+from flexkit.collect.network.answers import RefusedError, UnavailableError
 from flexkit.errors import CredentialError, FetchError, StoreError
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Awaitable, Callable, Iterator
 
-    from flexkit.collect.fetched import FetchSummary
-    from flexkit.collect.held import Held
-    from flexkit.collect.pages import Asker
-    from flexkit.collect.sink import Sink
-    from flexkit.collect.transport import Transport
+    from flexkit.collect.fetch.held import Held
+    from flexkit.collect.fetch.pages import Asker
+    from flexkit.collect.fetch.sink import Sink
+    from flexkit.collect.fetch.summary import FetchSummary
+    from flexkit.collect.network.transport import Transport
     from flexkit.tables.normalize import RecordKind
     from flexkit.window import Window
 

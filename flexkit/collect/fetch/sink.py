@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from flexkit.collect.fetched import FetchSummary
+    from flexkit.collect.fetch.summary import FetchSummary
     from flexkit.tables.redact import Redactor
     from flexkit.tables.store import Store
     from flexkit.tables.store_delta import Added

@@ -21,7 +21,7 @@ from twilio.http import AsyncHttpClient
 from twilio.rest import Client
 from yarl import URL
 
-from flexkit.collect.answers import (
+from flexkit.collect.network.answers import (
     NO_HEADERS,
     NOTHING,
     Answer,
@@ -30,9 +30,9 @@ from flexkit.collect.answers import (
     parsed,
     retry_after,
 )
-from flexkit.collect.door import Door, certificates, shown
-from flexkit.collect.pace import Pace, Turn
-from flexkit.collect.tries import RETRIED, Asking, Fault, Patience
+from flexkit.collect.network.door import Door, certificates, shown
+from flexkit.collect.network.pace import Pace, Turn
+from flexkit.collect.network.tries import RETRIED, Asking, Fault, Patience
 from flexkit.errors import FetchError
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import Answer, RefusedError, UnavailableError
-from flexkit.collect.door import shown
-from flexkit.collect.windows import PAGE, SPARE
+from flexkit.collect.fetch.windows import PAGE, SPARE
+from flexkit.collect.network.answers import Answer, RefusedError, UnavailableError
+from flexkit.collect.network.door import shown
 from flexkit.errors import FetchError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.collect.windows import joined, missing
+from flexkit.collect.fetch.windows import joined, missing
 from flexkit.terms import CoverageState, Source
 from flexkit.window import Window
 

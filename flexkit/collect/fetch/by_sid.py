@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import RefusedError
-from flexkit.collect.held import unseen
-from flexkit.collect.sink import Covered, texts
+from flexkit.collect.fetch.held import unseen
+from flexkit.collect.fetch.sink import Covered, texts
+from flexkit.collect.network.answers import RefusedError
 from flexkit.errors import FetchError
 from flexkit.tables.normalize import RecordKind
 from flexkit.terms import CoverageState, Source
@@ -21,8 +21,8 @@ from flexkit.terms import CoverageState, Source
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flexkit.collect.answers import Answer
-    from flexkit.collect.run import Run
+    from flexkit.collect.fetch.run import Run
+    from flexkit.collect.network.answers import Answer
 
 Json = dict[str, Any]
 _INTERACTION = re.compile(r"KD[0-9a-fA-F]{32}(?![0-9a-fA-F])")

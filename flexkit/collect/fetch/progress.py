@@ -7,13 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from flexkit.collect.fetched import counted
+from flexkit.collect.fetch.summary import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from flexkit.collect.fetched import FetchSummary
-    from flexkit.collect.run import Jobs
+    from flexkit.collect.fetch.run import Jobs
+    from flexkit.collect.fetch.summary import FetchSummary
 
     Progress = Callable[[FetchSummary, Jobs], None]
 

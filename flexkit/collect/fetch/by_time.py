@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.held import NOT_OPEN, unseen
-from flexkit.collect.sink import Covered, texts
-from flexkit.collect.units import find
-from flexkit.collect.windowed import Timed, WindowReader
+from flexkit.collect.fetch.by_sid import find
+from flexkit.collect.fetch.held import NOT_OPEN, unseen
+from flexkit.collect.fetch.sink import Covered, texts
+from flexkit.collect.fetch.window_reader import Timed, WindowReader
 from flexkit.tables.normalize import RecordKind
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from flexkit.collect.run import Run
+    from flexkit.collect.fetch.run import Run
 
 
 def alerts(run: Run) -> Timed:

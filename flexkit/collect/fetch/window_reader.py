@@ -12,10 +12,10 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flexkit.collect.answers import RefusedError, UnavailableError
-from flexkit.collect.pages import Listing
-from flexkit.collect.sink import Covered
-from flexkit.collect.windows import Slices, joined
+from flexkit.collect.fetch.pages import Listing
+from flexkit.collect.fetch.sink import Covered
+from flexkit.collect.fetch.windows import Slices, joined
+from flexkit.collect.network.answers import RefusedError, UnavailableError
 from flexkit.errors import FetchError
 from flexkit.terms import CoverageState
 from flexkit.window import stamp
@@ -23,8 +23,8 @@ from flexkit.window import stamp
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flexkit.collect.pages import Page
-    from flexkit.collect.run import Run
+    from flexkit.collect.fetch.pages import Page
+    from flexkit.collect.fetch.run import Run
     from flexkit.terms import Source
     from flexkit.window import Window
 
