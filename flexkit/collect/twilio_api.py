@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flexkit.collect.fetch.fetching import Fetching
 from flexkit.collect.fetch.held import RETENTION
-from flexkit.collect.fetch.lock import only_fetch
+from flexkit.collect.fetch.lock import check_account, only_fetch
 from flexkit.collect.fetch.plan import EDGE, chosen_sources, plan
 from flexkit.errors import UsageError
 from flexkit.window import Window, parse_instant, stamp
@@ -44,11 +44,13 @@ def fetch(
 
     *sources* (`SOURCES`) are all unless given; *keep_raw* names a folder for raw records. *progress* is
     called about twice a second. Raises `CredentialError` where Twilio refuses the credentials at the
-    start, `FetchError` where it cannot be reached or another fetch is at work, `StoreError` where the
-    store cannot be written; what is missing otherwise is in the summary.
+    start, `UsageError` where the store holds another account, `FetchError` where Twilio cannot be reached
+    or another fetch is at work, `StoreError` where the store cannot be written; what is missing otherwise
+    is in the summary.
     """
     chosen = chosen_sources(sources or ())
-    settings.credentials()
+    *_, account = settings.credentials()
+    check_account(store.path, account)
     with only_fetch(store.path):
         redactor = store.redactor(_secret(settings))
         fetching = Fetching(store, settings, window, sources=chosen, keep_raw=keep_raw, progress=progress)

@@ -182,7 +182,7 @@ class Table:
         is_met = (least is None or middle >= least) and (most is None or middle <= most)
         reach = f"≥ {least:g}" if least is not None else "" if most is None else f"≤ {most:g}"
         self.missed += not is_met
-        several = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+        several = f" ({_short(min(values))} to {_short(max(values))})" if len(values) > 1 else ""
         verdict = ("met" if is_met else "**missed**") if reach else ""
         print(f"| {work} | {reach} | {_short(middle)}{several} | {verdict} |", flush=True)
 

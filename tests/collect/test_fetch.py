@@ -460,6 +460,15 @@ def test_the_lock_of_a_process_that_is_gone_holds_nobody_up(tmp_path: Path) -> N
     assert summary.exit_code == ExitCode.OK
 
 
+def test_another_account_is_kept_apart(tmp_path: Path) -> None:
+    with TwilioServer(small(seed=3)) as first, TwilioServer(small(seed=4)) as second:
+        fetched(tmp_path, first, sources=["alerts"])
+        with pytest.raises(UsageError, match=f"fetched from {first.account.sid}.*name another folder"):
+            fetched(tmp_path, second, sources=["alerts"])
+
+        assert not second.log
+
+
 # What is gone -----------------------------------------------------------------------------------------
 
 

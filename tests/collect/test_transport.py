@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import ssl
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,6 +206,24 @@ def test_certificates_of_the_environment_are_used(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "empty.pem"))
     with pytest.raises(UsageError, match="REQUESTS_CA_BUNDLE"):
         certificates()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_a_certificate_is_checked_against_the_bundle_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "roots.pem"]
+    subprocess.run(["openssl", *made.split(), *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "roots.pem", tmp_path / "key.pem")
+    with TwilioServer(small(), tls=context) as server:
+        with pytest.raises(UnavailableError, match=r"certificate not trusted \(set REQUESTS_CA_BUNDLE"):
+            with_client(server, asked)
+        assert not server.log
+
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "roots.pem"))
+        assert with_client(server, asked).status_code == 200
 
 
 # Tries ------------------------------------------------------------------------------------------------

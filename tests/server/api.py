@@ -14,6 +14,7 @@ from tests.server.bulk import BulkAccount
 from tests.server.http import HttpServer, Reply, Request
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from tests.server.account import Account
@@ -37,6 +38,7 @@ class TwilioServer:
         page_limit: int = 1000,
         date_offset: float = 0.0,
         keep_log: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.account = account
         self.faults = faults or []
@@ -49,7 +51,7 @@ class TwilioServer:
         self.on_request: Callable[[Request], None] | None = None
         self.inserted = 0
         self._keep_log = keep_log
-        self._http = HttpServer(self._reply)
+        self._http = HttpServer(self._reply, tls)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._bodies: dict[str, bytes] = {}
@@ -90,7 +92,8 @@ class TwilioServer:
     @property
     def url(self) -> str:
         """The base URL."""
-        return f"http://127.0.0.1:{self._http.port}"
+        plain = f"http://127.0.0.1:{self._http.port}"
+        return plain if self._http.tls is None else f"https://localhost:{self._http.port}"
 
     @property
     def connections(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
 
@@ -72,8 +73,9 @@ Handler = "Callable[[Request], Awaitable[Reply]]"
 class HttpServer:
     """Serves one handler on a free port of the loopback address."""
 
-    def __init__(self, handler: Callable[[Request], Awaitable[Reply]]) -> None:
+    def __init__(self, handler: Callable[[Request], Awaitable[Reply]], tls: ssl.SSLContext | None = None) -> None:
         self._handler = handler
+        self.tls = tls
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_gone = False
@@ -83,7 +85,7 @@ class HttpServer:
 
     async def start(self, port: int = 0) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, backlog=1024, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -11,6 +11,7 @@ from flexkit.collect.fetch.by_sid import bury_the_rest, read_conversation, read_
 from flexkit.collect.fetch.by_time import start_alerts, start_audit_events
 from flexkit.collect.fetch.configuration import read_flows, read_listeners, read_workspaces
 from flexkit.collect.fetch.held import RETENTION, Held, unseen
+from flexkit.collect.fetch.lock import sign_account
 from flexkit.collect.fetch.pages import Asker
 from flexkit.collect.fetch.plan import MARGIN, TIMED, late, obtainable
 from flexkit.collect.fetch.run import Jobs, Run, StopError
@@ -69,6 +70,7 @@ class Fetching:
         asker = Asker(client)
         try:
             configuration = await self._knock(client, asker)
+            sign_account(self._store.path, client.account_sid)
             window = self._window(client.http_client.clock_offset)
             held = Held(self._store)
             sink = Sink(self._store, redactor, self.summary, now=self.now, keep_raw=self._keep_raw)

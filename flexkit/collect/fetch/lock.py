@@ -1,4 +1,4 @@
-"""One fetch at a time into one data folder; the holder can be recognised, and a killed one holds nothing."""
+"""One fetch at a time into one data folder, and one account; who holds it can be told, a killed one holds nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from flexkit.errors import FetchError, StoreError
+from flexkit.errors import FetchError, StoreError, UsageError
 from flexkit.window import stamp
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOCK = ".fetch.lock"
 _HOLDER = ".fetch.holder.json"
+_ACCOUNT = ".fetch.account"
 
 
 @contextlib.contextmanager
@@ -49,6 +50,31 @@ def only_fetch(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
         with contextlib.suppress(OSError):
             (folder / _HOLDER).unlink()
         lock.release()
+
+
+def check_account(folder: Path, account: str) -> None:
+    """Raise `UsageError` where *folder* holds another account: its windows would count as read for both."""
+    try:
+        held = (folder / _ACCOUNT).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return
+    if held and held != account:
+        msg = (
+            f"{folder} was fetched from {held}, and TWILIO_ACCOUNT_SID is {account}. "
+            "Keep accounts apart: name another folder with --data."
+        )
+        raise UsageError(msg)
+
+
+def sign_account(folder: Path, account: str) -> None:
+    """Note that *folder* holds *account*, whole or not at all."""
+    place, beside = folder / _ACCOUNT, folder / f"{_ACCOUNT}.{os.getpid()}"
+    try:
+        beside.write_text(f"{account}\n", encoding="utf-8")
+        beside.replace(place)
+    except OSError as error:
+        msg = f"Cannot write {place}: {error.strerror}. Make the folder writable, or name another with --data."
+        raise StoreError(msg) from None
 
 
 def _sign(path: Path) -> None:
