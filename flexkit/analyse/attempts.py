@@ -56,7 +56,25 @@ _EVENT_NAMES = {
 }
 _EVENT_NAME = r"^(?:(?:task|reservation|workflow|task-queue|worker)\.[a-z.-]+|on[A-Z][A-Za-z]+)$"
 
+_EVENT_IDS = r"^(?:EV[0-9a-fA-F]{32}|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})$"
+DELIVERED = "event"
+"""Form of a trigger id that Twilio gives to an event or to a delivery of one."""
+
 _CALLING_WIDGET = r"(?i)http|function|request|webhook|(?:^|[^a-z])api(?:[^a-z]|$)"
+
+
+def form(trigger_id: pl.Expr) -> pl.Expr:
+    """What a trigger id looks like: ``event``, the prefix of another SID, the word that it begins with, or null.
+
+    One routine numbers what sets it off in one way: ``req-17`` and ``job-17`` are not two tries of one thing.
+    """
+    sid = trigger_id.str.extract("^([A-Z]{2})[0-9a-fA-F]{32}$")
+    word = trigger_id.str.extract("^([A-Za-z]{2,})[-_:./#]").str.to_lowercase()
+    return (
+        pl.when(trigger_id.str.contains(f"{_EVENT_IDS}|{_EVENT_NAME}"))
+        .then(pl.lit(DELIVERED))
+        .otherwise(pl.coalesce(sid, pl.when(~word.str.contains("^[a-f]+$")).then(word)))
+    )
 
 
 def can_close(configuration: pl.DataFrame | None = None) -> pl.Expr:
@@ -80,11 +98,11 @@ def attempts(rows: pl.DataFrame, configuration: pl.DataFrame | None = None) -> p
     """One row per recorded attempt in *rows*, oldest first in each interaction, with its trigger resolved.
 
     Adds ``attempt_id``, ``operation``, ``is_vague`` (a flow ran, and may have closed or not), ``went_through``
-    (neither rejected nor skipped), and of the event that set it off, where that event was seen:
-    ``trigger_key`` (the TaskRouter event's own SID, so that two deliveries of one event have one key; else
-    the trigger as logged), ``trigger_kind``, ``trigger_us``, ``trigger_task``. The same line seen twice is
-    one attempt; so are a Studio step and the line that the function it ran has logged under the execution's
-    SID.
+    (neither rejected nor skipped), ``trigger_form`` (`form`), and of the event that set it off, where that
+    event was seen: ``trigger_key`` (the TaskRouter event's own SID, so that two deliveries of one event have
+    one key; else the trigger as logged), ``trigger_kind``, ``trigger_us``, ``trigger_task``,
+    ``trigger_actor``. The same line seen twice is one attempt; so are a Studio step and the line that the
+    function it ran has logged under the execution's SID.
     """
     is_step = pl.col("kind") == SignalKind.STUDIO_STEP
     clear = rows.filter(pl.col("kind").is_in(list(OPERATIONS)), ~is_step | can_close(configuration))
@@ -117,6 +135,7 @@ def attempts(rows: pl.DataFrame, configuration: pl.DataFrame | None = None) -> p
         .with_columns(
             operation=pl.col("kind").replace_strict(OPERATIONS, return_dtype=pl.String),
             outcome=outcome,
+            trigger_form=form(pl.col("trigger_id")),
             went_through=~outcome.is_in([Outcome.REJECTED, Outcome.SKIPPED]),
             trigger_kind=pl.coalesce(
                 "trigger_kind",
@@ -152,7 +171,7 @@ def deliveries(rows: pl.DataFrame) -> pl.DataFrame:
     Interactions webhooks are a signal per delivery; the signals of other events list theirs.
     """
     events = rows.filter(~pl.col("kind").is_in([*OPERATIONS, SignalKind.WARNING.value])).select(
-        "interaction_sid", "kind", "occurred_us", "time_kind", "subscription", "task_sid",
+        "interaction_sid", "kind", "occurred_us", "time_kind", "subscription", "task_sid", "actor_type",
         event_sid="evidence_sid", own_id="trigger_id", listed="deliveries",
     )  # fmt: skip
     parts = pl.col("listed").str.split("|")
@@ -169,15 +188,9 @@ def deliveries(rows: pl.DataFrame) -> pl.DataFrame:
         receiver=pl.when(received).then("subscription"),
     )
     told = (
-        "interaction_sid",
-        "kind",
-        "occurred_us",
-        "task_sid",
-        "event_sid",
-        "delivered_as",
-        "delivered_us",
-        "receiver",
-    )
+        "interaction_sid", "kind", "occurred_us", "task_sid", "actor_type", "event_sid", "delivered_as",
+        "delivered_us", "receiver",
+    )  # fmt: skip
     return pl.concat([listed.select(told), own.select(told)])
 
 
@@ -190,6 +203,7 @@ def _events(rows: pl.DataFrame) -> pl.DataFrame:
         trigger_kind="kind",
         trigger_us="occurred_us",
         trigger_task="task_sid",
+        trigger_actor="actor_type",
         rank=(~pl.col("kind").is_in(TERMINAL_TASK_KINDS)).cast(pl.Int8) + 2,
     )
     events = rows.filter(~pl.col("kind").is_in([*OPERATIONS, SignalKind.WARNING.value])).select(
@@ -199,6 +213,7 @@ def _events(rows: pl.DataFrame) -> pl.DataFrame:
         trigger_kind="kind",
         trigger_us="occurred_us",
         trigger_task="task_sid",
+        trigger_actor="actor_type",
         rank=(~pl.col("kind").is_in(TERMINAL_TASK_KINDS)).cast(pl.Int8),
     )
     return (

@@ -23,7 +23,7 @@ SIDE = (
     "attempt_id", "occurred_us", "source", "handler", "operation", "kind", "outcome", "intent", "status_before",
     "trigger_id", "trigger_key", "trigger_kind", "trigger_us", "actor_type", "evidence_sid", "attempt",
     "precision_us", "time_kind", "task_sid", "subscription", "worker_sid",
-    "handler_kind", "trigger_task",
+    "handler_kind", "trigger_task", "trigger_actor", "trigger_form",
 )  # fmt: skip
 """What is kept of a first close and of a second completion."""
 
@@ -45,6 +45,8 @@ def natural_completions(rows: pl.DataFrame) -> pl.DataFrame:
             trigger_kind=pl.lit(None, dtype=pl.String),
             trigger_us=pl.lit(None, dtype=pl.Int64),
             trigger_task=pl.lit(None, dtype=pl.String),
+            trigger_actor=pl.lit(None, dtype=pl.String),
+            trigger_form=pl.lit(None, dtype=pl.String),
         )
     )
 

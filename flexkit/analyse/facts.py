@@ -6,20 +6,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse.attempts import SECOND, TERMINAL_TASK_KINDS
+from flexkit.analyse.attempts import DELIVERED, SECOND, TERMINAL_TASK_KINDS
 from flexkit.analyse.closers import NATURAL
+from flexkit.analyse.habits import on_leaving, on_task_event, with_habits, with_intent
 from flexkit.analyse.handlers import AGENT
-from flexkit.analyse.surroundings import (
-    BEFORE_US,
-    NO,
-    YES,
-    on_task_event,
-    with_deliveries,
-    with_habits,
-    with_intent,
-    with_neighbours,
-    with_sources,
-)
+from flexkit.analyse.surroundings import BEFORE_US, NO, YES, with_deliveries, with_neighbours, with_sources
 from flexkit.terms import Outcome, Source
 
 if TYPE_CHECKING:
@@ -47,7 +38,7 @@ def facts(found: Affected, *, coverage: pl.DataFrame | None, configuration: pl.D
     )
     pairs = with_sources(pairs, found.rows, coverage)
     pairs = with_intent(pairs, found.habits)
-    pairs = with_habits(pairs, found.attempts)
+    pairs = with_habits(pairs, found)
     pairs = with_neighbours(pairs, found.rows)
     pairs = with_deliveries(pairs, found)
     pairs = pairs.with_columns(other_listener=pl.lit(_listens(configuration), dtype=pl.Boolean))
@@ -65,8 +56,8 @@ def _listens(configuration: pl.DataFrame | None) -> bool | None:
 def _plain() -> list[pl.Expr]:
     """Facts that two sides of one row tell."""
     col = pl.col
-    handlers, triggers = (col("first_handler", "second_handler"), col("first_trigger_key", "second_trigger_key"))
-    is_terminal = {side: col(f"{side}_trigger_kind").is_in(TERMINAL_TASK_KINDS) for side in ("first", "second")}
+    triggers = col("first_trigger_key", "second_trigger_key")
+    is_terminal = {side: col(f"{side}_trigger_kind").is_in(TERMINAL_TASK_KINDS) for side in _SIDES}
     gap = col("gap_us")
     by_agent = col("second_actor_type").str.to_lowercase().is_in(_AGENT_ACTORS).fill_null(value=False)
     named_agent = (col("second_operation") == "complete_task") & col("second_handler").str.contains(AGENT_NAME)
@@ -76,13 +67,18 @@ def _plain() -> list[pl.Expr]:
     blur = pl.max_horizontal(
         col("first_precision_us").fill_null(1000), col("second_precision_us").fill_null(1000), pl.lit(SECOND // 2)
     ) + pl.when(col("first_source") != col("second_source")).then(SECOND).otherwise(0)
-    is_step = {side: col(f"{side}_operation") == "studio_step" for side in ("first", "second")}
+    is_step = {side: col(f"{side}_operation") == "studio_step" for side in _SIDES}
     by_flow = {
         side: col(f"{side}_trigger_key").str.starts_with("FN").fill_null(~col(f"{side}_reacts")) for side in is_step
     }
     maybe_one = (is_step["first"] & ~is_step["second"] & by_flow["second"]).fill_null(value=False) | (
         is_step["second"] & ~is_step["first"] & by_flow["first"]
     ).fill_null(value=False)
+    other_form = col("first_trigger_form") != col("second_trigger_form")
+    is_named = col("first_handler").is_not_null() & col("second_handler").is_not_null()
+    same_name = col("first_handler") == col("second_handler")
+    # A name that stands for many routines tells as little as none: then what set them off tells.
+    tells = is_named & ~(same_name & col("first_broad"))
     return [
         (col("closer") == "attempt").fill_null(value=False).alias("first_is_recorded"),
         (col("first_operation") == "close_channel").fill_null(value=False).alias("first_closed_channel"),
@@ -97,10 +93,22 @@ def _plain() -> list[pl.Expr]:
         (col("first_operation") == "studio_step").fill_null(value=False).alias("first_is_step"),
         (col("second_operation") == "studio_step").fill_null(value=False).alias("second_is_step"),
         (col("first_operation") == col("second_operation")).alias("same_operation"),
-        (col("first_handler") == col("second_handler")).alias("same_handler"),
+        pl.when(tells | ~same_name)
+        .then(same_name)
+        .when(is_named & other_form)
+        .then(NO)
+        .when(is_named & ~other_form & (col("first_trigger_form") != DELIVERED))
+        .then(YES)
+        .alias("same_handler"),
         # The line that a function logs and the step that ran it are one automation under two names.
-        pl.when(~maybe_one).then(col("first_handler") != col("second_handler")).alias("another_handler"),
-        pl.any_horizontal(handlers.is_null()).alias("handler_unnamed"),
+        pl.when(~maybe_one & tells)
+        .then(~same_name)
+        .when(~maybe_one & other_form)
+        .then(YES)
+        .alias("another_handler"),
+        (~tells).alias("handler_unnamed"),
+        other_form.alias("another_form"),
+        (col("closer") == "agent").fill_null(value=False).alias("first_is_agent"),
         (col("first_trigger_key") == col("second_trigger_key")).alias("same_trigger"),
         (
             (col("first_trigger_key") != col("second_trigger_key")).fill_null(
@@ -116,6 +124,7 @@ def _plain() -> list[pl.Expr]:
         *((gap <= limit * SECOND).alias(name) for name, limit in _WITHIN.items()),
         *(is_terminal[side].fill_null(value=False).alias(f"{side}_on_terminal") for side in is_terminal),
         *(on_task_event(f"{side}_").alias(f"{side}_on_task_event") for side in is_terminal),
+        on_leaving("first_").alias("first_on_leaving"),
         (is_terminal["second"] & (col("second_trigger_us") < col("first_us") - SECOND // 2)).alias(
             "second_event_earlier"
         ),
@@ -126,15 +135,22 @@ def _plain() -> list[pl.Expr]:
     ]  # fmt: skip
 
 
+_SIDES = ("first", "second")
 _WITHIN = {"within_seconds": 20, "within_minute": 60, "within_retry": 330, "within_quarter": 900}
 
 
 def _composed() -> list[pl.Expr]:
     col = pl.col
     resolved = col("first_trigger_kind").is_not_null() & ~col("first_on_task_event")
-    cannot_be = col(f"holds_{Source.TASKROUTER}") & ~col("first_follows_event") & ~col("ended_unserved")
+    cannot_be = (
+        col(f"holds_{Source.TASKROUTER}")
+        & ~col("first_follows_event")
+        & ~col("ended_unserved")
+        & (~col("beside_closing") | col("first_unprompted"))
+    )
     apart = col("another_handler").fill_null(value=False) | (~col("same_operation")).fill_null(value=False)
     keys = col("first_trigger_key", "second_trigger_key")
+    no_task = col("first_trigger_task").is_null() & col("second_trigger_task").is_null()
     by_flows = pl.all_horizontal(keys.str.contains("^FN[0-9a-fA-F]{32}$").fill_null(value=False))
     return [
         pl.when(col("first_reacts"))
@@ -153,8 +169,9 @@ def _composed() -> list[pl.Expr]:
             (col("first_trigger_kind") == col("second_trigger_kind"))
             & (
                 col("first_trigger_kind").str.starts_with("channel_")
-                | (col("first_trigger_task") == col("second_trigger_task")).fill_null(value=False)
-            )
+                | (col("first_trigger_task") == col("second_trigger_task"))
+                | (no_task & (col("first_trigger_actor") == col("second_trigger_actor")))
+            ).fill_null(value=False)
             & ~col("first_on_task_event")
             & ((col("first_trigger_us") - col("second_trigger_us")).abs() <= 60 * SECOND)
         ).alias("same_kind_of_event"),
@@ -175,7 +192,17 @@ def _composed() -> list[pl.Expr]:
 
 def _last() -> list[pl.Expr]:
     col = pl.col
+    may_end = col("intent_unknown") & col("first_handler").is_not_null()
+    is_event = [
+        (col(f"{side}_trigger_form") == DELIVERED) | col(f"{side}_trigger_kind").is_not_null() for side in _SIDES
+    ]
     return [
-        (col("means_end") | (col("intent_unknown") & col("within_quarter"))).alias("ends_or_soon"),
-        (col("means_end") | (col("intent_unknown") & col("within_minute"))).alias("ends_or_at_once"),
+        (pl.all_horizontal(is_event) & col("another_trigger") & ~col("same_kind_of_event").fill_null(value=False))
+        .fill_null(value=False)
+        .alias("events_differ"),
+        (col("second_prompted") & col("trigger_unknown")).alias("second_may_react"),
+        (col("follows_leaving") & col("first_trigger_key").is_null()).alias("first_may_react"),
+        # Of a handler without a name nothing tells that it did not mean to remove the agent only.
+        (col("means_end") | (may_end & col("within_quarter"))).alias("ends_or_soon"),
+        (col("means_end") | (may_end & col("within_minute"))).alias("ends_or_at_once"),
     ]

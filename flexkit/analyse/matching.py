@@ -36,8 +36,9 @@ def warned_seconds(alerts: pl.DataFrame, later: pl.DataFrame, after: pl.DataFram
     refused = pl.col("outcome") == Outcome.REJECTED
     doubtful = by_design | pl.col("is_vague")
     handicap = pl.when(doubtful).then(SECOND).when(refused).then(-SECOND // 2).otherwise(0).alias("handicap")
-    own, natural = later.select(*columns, handicap, "is_vague"), after.select(*columns, handicap=pl.lit(0))
-    sure, own = own.filter(~pl.col("is_vague")).drop("is_vague"), own.drop("is_vague")
+    own, natural = later.select(*columns, handicap), after.select(*columns, handicap=pl.lit(0))
+    # What may be by design, or may have done nothing, explains a warning right beside it only.
+    sure = later.filter(~doubtful).select(*columns, handicap)
     matched = alerts.head(0).with_columns(attempt_id=pl.lit(None, dtype=pl.UInt32))
     for candidates, within in ((own, NEAR_US), (natural, NATURAL_US), (sure, MATCH_US), (sure, MATCH_US)):
         matched = pl.concat([matched, _nearest(alerts, candidates, matched, within)])

@@ -20,6 +20,8 @@ _TYPES = SIGNALS.dtypes | {
     "trigger_us": pl.Int64,
     "handler_kind": pl.String,
     "trigger_task": pl.String,
+    "trigger_actor": pl.String,
+    "trigger_form": pl.String,
 }
 PAIRS: dict[str, pl.DataType | type[pl.DataType]] = {
     "interaction_sid": pl.String,
@@ -59,7 +61,8 @@ def pairs(rows: pl.DataFrame, tried: pl.DataFrame, *, has_alerts: bool) -> pl.Da
         (pl.col("occurred_us") >= pl.col("closed_us") - CLOSING_LAG_US).fill_null(value=True),
     )
     after = natural.join(first.select("interaction_sid", closed_us="occurred_us"), on="interaction_sid").filter(
-        pl.col("occurred_us") > pl.col("closed_us")
+        # What ends with the close itself, without anybody's doing, came with it and not after it.
+        pl.col("occurred_us") > pl.col("closed_us") + CLOSING_LAG_US
     )
     warned = warned_seconds(alerts, later, after)
     inferred = inferred_seconds(rows, later, first, warned, has_alerts=has_alerts)

@@ -55,7 +55,8 @@ class Harvest:
     def sift(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows without a problem; the others become rejects of *table*."""
         self.reject(table, rows.filter(pl.col(PROBLEM).is_not_null()))
-        return rows.filter(pl.col(PROBLEM).is_null())
+        # Polars 2.1 panics when it formats a column in pieces of which a filter has emptied one.
+        return rows.filter(pl.col(PROBLEM).is_null()).rechunk()
 
     def reject(self, table: str, rows: pl.DataFrame) -> None:
         """Keep *rows* as rejects: masked record, reason, where they came from."""

@@ -1,0 +1,119 @@
+"""What handlers usually mean, what usually sets them off, and whether a name stands for one routine or for many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flexkit.analyse.attempts import SECOND, TERMINAL_TASK_KINDS
+from flexkit.terms import Intent, SignalKind
+
+if TYPE_CHECKING:
+    from flexkit.analyse.affected import Affected
+
+_OFTEN = 3
+"""A handler's habit counts from this many attempts on that tell."""
+_MANY_FORMS = 3
+"""A name whose triggers have this many forms (`flexkit.analyse.attempts.form`) stands for several routines."""
+_REACTION_US = 10 * SECOND
+"""A routine that reacts to an event acts within this time after it."""
+
+REMOVAL_NAME = r"(?i)park|transfer|leave|remove|hand.?(?:off|over)|release|detach"
+"""How a handler is named that removes an agent."""
+
+
+def with_intent(pairs: pl.DataFrame, habits: pl.DataFrame) -> pl.DataFrame:
+    """What the first handler meant: as logged or mapped, else as it always says elsewhere."""
+    pairs = pairs.join(habits, left_on="first_handler", right_on="handler", how="left", maintain_order="left")
+    silent = pl.col("first_intent").is_null()
+    always_end = silent & (pl.col("said_end") >= _OFTEN) & (pl.col("said_removal") == 0)
+    return pairs.with_columns(
+        means_end=((pl.col("first_intent") == Intent.END) | always_end).fill_null(value=False),
+        means_removal=(pl.col("first_intent") == Intent.REMOVE_AGENT).fill_null(value=False),
+        usually_means_removal=(silent & (pl.col("said_removal") >= 1) & (pl.col("said_end") == 0)).fill_null(
+            value=False
+        ),
+        named_for_removal=pl.col("first_handler").str.contains(REMOVAL_NAME).fill_null(value=False),
+    ).with_columns(intent_unknown=~pl.any_horizontal("means_end", "means_removal", "usually_means_removal"))
+
+
+def with_habits(pairs: pl.DataFrame, found: Affected) -> pl.DataFrame:
+    """For both sides, what its handler does wherever that can be told.
+
+    ``…_reacts``: the end of a task set it off, or usually sets it off; ``…_never_reacts``: events of other
+    kinds always do; ``…_unprompted``: it mostly acts where no task has just ended; ``…_prompted``: it always
+    acts where one has; ``…_broad``: its name stands for several routines.
+    """
+    known = found.attempts.filter(pl.col("handler").is_not_null())
+    habits = _triggers(known).join(_timing(known, found.rows), on="handler", how="full", coalesce=True)
+    habits = habits.join(_breadth(known, found.habits), on="handler", how="full", coalesce=True)
+    for side in ("first", "second"):
+        own = habits.select(pl.all().name.prefix(f"{side}_"))
+        pairs = pairs.join(own, on=f"{side}_handler", how="left", maintain_order="left")
+        silent = pl.col(f"{side}_trigger_key").is_null()
+        pairs = pairs.with_columns(
+            (on_task_event(f"{side}_") | (silent & pl.col(f"{side}_usually_reacts").fill_null(value=False))).alias(
+                f"{side}_reacts"
+            ),
+            (silent & pl.col(f"{side}_never_reacts").fill_null(value=False)).alias(f"{side}_never_reacts"),
+            pl.col(f"{side}_unprompted", f"{side}_prompted", f"{side}_broad").fill_null(value=False),
+        )
+    return pairs
+
+
+def _triggers(known: pl.DataFrame) -> pl.DataFrame:
+    reacts = on_task_event("")
+    told = (
+        known.filter(pl.col("trigger_key").is_not_null())
+        .group_by("handler")
+        .agg(told=pl.len(), ends=reacts.sum(), others=(pl.col("trigger_kind").is_not_null() & ~reacts).sum())
+    )
+    often = pl.col("told") >= _OFTEN
+    return told.select(
+        "handler",
+        usually_reacts=often & (pl.col("ends") >= 0.9 * pl.col("told")),
+        never_reacts=often & (pl.col("others") == pl.col("told")),
+    )
+
+
+def _timing(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """How often the end of a task stands just before what a handler does, where TaskRouter tells of the interaction."""
+    ends = rows.filter(pl.col("kind").is_in(TERMINAL_TASK_KINDS)).select("interaction_sid", event_us="occurred_us")
+    after = (pl.col("occurred_us") - pl.col("event_us")).is_between(0, _REACTION_US)
+    seen = (
+        known.select("attempt_id", "handler", "interaction_sid", "occurred_us")
+        .join(ends, on="interaction_sid")
+        .group_by("attempt_id", "handler")
+        .agg(follows=after.any())
+        .group_by("handler")
+        .agg(seen=pl.len(), follows=pl.col("follows").sum())
+    )
+    often = pl.col("seen") >= _OFTEN
+    return seen.select(
+        "handler",
+        unprompted=often & (pl.col("follows") <= pl.col("seen") / 2),
+        prompted=often & (pl.col("follows") == pl.col("seen")),
+    )
+
+
+def _breadth(known: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    """Names that stand for several routines: triggers of many forms, or opposite intents."""
+    forms = known.group_by("handler").agg(forms=pl.col("trigger_form").drop_nulls().n_unique())
+    mixed = (pl.col("said_end") >= _OFTEN) & (pl.col("said_removal") >= _OFTEN)
+    return forms.join(intents, on="handler", how="left").select(
+        "handler", broad=(pl.col("forms") >= _MANY_FORMS) | mixed.fill_null(value=False)
+    )
+
+
+def on_task_event(side: str) -> pl.Expr:
+    """Whether a TaskRouter event set it off: the end of a task, or one of which only the SID is known."""
+    is_terminal = pl.col(f"{side}trigger_kind").is_in(TERMINAL_TASK_KINDS)
+    is_event = pl.col(f"{side}trigger_key").str.contains("^(?i:ev)[0-9a-f]{32}$")
+    return is_terminal.fill_null(is_event).fill_null(value=False)
+
+
+def on_leaving(side: str) -> pl.Expr:
+    """Whether an event set it off that tells of the interaction's end, but of no task's: somebody left, a closing."""
+    kinds = [SignalKind.PARTICIPANT_LEFT, SignalKind.CHANNEL_CLOSED, SignalKind.CONVERSATION_CLOSED]
+    return pl.col(f"{side}trigger_kind").is_in([kind.value for kind in kinds]).fill_null(value=False)
