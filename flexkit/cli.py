@@ -174,14 +174,21 @@ def status(data: Path | None, *, as_json: bool) -> None:
 @cli.command()
 @_DATA
 @click.option("--labels", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write a page here.")
 @_JSON
-def evaluate(data: Path | None, labels: Path, *, as_json: bool) -> None:
+def evaluate(data: Path | None, labels: Path, out: Path | None, *, as_json: bool) -> None:
     """Causes against labels: confusion matrix, precision, recall, abstention, calibration of the statuses."""
     from flexkit.analyse.evaluate import evaluate as score
     from flexkit.locate import open_store
     from flexkit.tables.export import read_labels
 
-    _print(score(open_store(data).table("causes"), read_labels(labels)), as_json=as_json)
+    store = open_store(data)
+    told = score(store.table("causes"), read_labels(labels))
+    if out is not None:
+        from flexkit.report.evaluation import write_page
+
+        _log(f"The page of this evaluation: {write_page(told, out, labels=labels.name, data_version=store.version)}")
+    _print(told, as_json=as_json)
 
 
 @cli.command()

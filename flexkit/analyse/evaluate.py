@@ -62,10 +62,16 @@ class Evaluation:
     unlabelled: int
     """Rows of the analysis about interactions that the labels do not mention; they count nowhere else."""
 
+    @property
+    def left_open(self) -> Share:
+        """Labelled duplicates that got no cause: the abstention."""
+        return Share(self.named.total - self.named.count, self.named.total)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain numbers."""
         return {
             "named": self.named.to_dict(),
+            "left_open": self.left_open.to_dict(),
             "found": self.found.to_dict(),
             "benign_without_duplicate": self.benign.to_dict(),
             "status_right": {name: share.to_dict() for name, share in self.status.items()},
@@ -80,6 +86,7 @@ class Evaluation:
         told = [
             f"Duplicates found:        {self.found}",
             f"Given a cause:           {self.named}",
+            f"Left open:               {self.left_open}",
             f"Benign without any:      {self.benign}",
             *(f"{status.capitalize() + ' is right:':<25}{share}" for status, share in self.status.items()),
             "",
@@ -253,5 +260,6 @@ def _confusion(best: pl.DataFrame, calm: int, accused: pl.DataFrame, named: pl.D
         | dict(counts.filter(pl.col("cause") == label).select("named", "len").iter_rows())
         for label in order
     }
-    rows = [{"label": label, **table[label]} for label in order if label != _OPEN]
+    told = [label for label in order if label != _OPEN or any(table[label].values())]
+    rows = [{"label": label, **table[label]} for label in told]
     return pl.DataFrame(rows)
