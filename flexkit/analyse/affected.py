@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse import linking
+from flexkit.analyse import clocks, linking
 from flexkit.analyse.attempts import attempts
-from flexkit.analyse.clocks import corrected
 from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.matching import SKEW_US
 from flexkit.analyse.pairing import PAIRS, pairs
 from flexkit.terms import Intent, Origin, Outcome, SignalKind
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _REPEATABLE = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.COMPLETE_REQUESTED.value)
 
 
-_IDENTITY = ("signal_id", "evidence_sid", "kind", "occurred_us")
+PIECE = 25_000
+"""Interactions whose evidence is looked at together: some hundred megabytes."""
+_ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,25 @@ def affected(
     handlers: pl.LazyFrame | None = None,
     configuration: pl.DataFrame | None = None,
 ) -> Affected:
-    """Read the evidence of every interaction with a warning, or with a request that went through twice.
+    """Read the evidence of every interaction with a warning, or with a request that went through twice, at once.
 
     Handlers get the names and intents that the map *handlers* gives them; *configuration* tells which Studio
     widgets can close.
+    """
+    return next(iter(pieces(signals, alerts, handlers, configuration, size=_ALL)))
+
+
+def pieces(
+    signals: pl.LazyFrame,
+    alerts: pl.LazyFrame | None,
+    handlers: pl.LazyFrame | None = None,
+    configuration: pl.DataFrame | None = None,
+    *,
+    size: int | None = None,
+) -> Iterator[Affected]:
+    """`affected` in pieces of about *size* (`PIECE`) interactions, so that memory stays bounded however many they are.
+
+    There is at least one; ``strays`` and ``habits`` are those of all signals, the same in every piece.
     """
     names = no_map() if handlers is None else handlers.collect()
     known = linking.prepared(signals)
@@ -54,17 +76,54 @@ def affected(
     strays = warned.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
         interaction_sid=pl.lit(None, dtype=pl.String)
     )
-    warned = warned.filter(~is_proxy, pl.col("interaction_sid").is_not_null())
-    others = known.filter(pl.col("kind") != SignalKind.WARNING)
-    keys = pl.concat([warned.select("interaction_sid"), _requested_again(others)]).unique()
-    rows = evidence_of(others, keys).with_columns(origin=pl.lit(None, dtype=pl.String))
-    rows = pl.concat([rows, warned.select(rows.columns)])
-    rows = corrected(named(rows.lazy(), names).collect())
-    tried = attempts(rows, configuration)
+    warned = warned.filter(~is_proxy, pl.col("interaction_sid").is_not_null()).with_columns(linking.key())
     has_alerts = bool(warned.height or strays.height) or (
         alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
     )
-    return Affected(rows, tried, pairs(rows, tried, has_alerts=has_alerts), strays, _habits(others, names))
+    others = known.filter(pl.col("kind") != SignalKind.WARNING)
+    nameless = linking.Nameless.of(others)
+    keys = pl.concat([warned.select("ikey"), _requested_again(others, nameless)]).unique().sort("ikey")
+    habits = _habits(others, names)
+    with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
+        aside: list[Path | pl.DataFrame] = []
+        timed = []
+        for some, held in _cut(others, keys, size or PIECE, Path(folder)):
+            rows = _with_parts(held.collect(engine="streaming"), some, nameless, others)
+            rows = rows.with_columns(origin=pl.lit(None, dtype=pl.String))
+            own = warned.join(some, on="ikey", how="semi")
+            rows = named(pl.concat([rows, own.select(rows.columns)]).lazy(), names).collect()
+            timed.append(clocks.timed(rows))
+            is_only = some.height == keys.height
+            aside.append(rows if is_only else _put_aside(rows, Path(folder) / f"{len(aside)}.arrow"))
+        errors = clocks.errors(pl.concat(timed))
+        for kept in aside:
+            whole = clocks.corrected(kept if isinstance(kept, pl.DataFrame) else pl.read_ipc(kept), errors)
+            tried = attempts(whole, configuration)
+            yield Affected(whole, tried, pairs(whole, tried, has_alerts=has_alerts), strays, habits)
+
+
+def _cut(
+    signals: pl.LazyFrame, keys: pl.DataFrame, size: int, folder: Path
+) -> Iterator[tuple[pl.DataFrame, pl.LazyFrame]]:
+    """*keys* in pieces of about *size*, each with the *signals* of its interactions; these are read once."""
+    found = linking.of_interactions(signals, keys)
+    count = -(-keys.height // size)
+    if count <= 1:
+        yield keys, found
+        return
+    piece = pl.col("ikey").reinterpret(signed=False) % count
+    found.with_columns(piece=piece).sink_parquet(
+        pl.PartitionBy(folder, key="piece", include_key=False), compression="lz4", mkdir=True
+    )
+    for number in range(count):
+        if not (some := keys.filter(piece == number)).is_empty():
+            files = sorted((folder / f"piece={number}").glob("*.parquet"))
+            yield some, pl.scan_parquet(files, hive_partitioning=False) if files else found.limit(0)
+
+
+def _put_aside(rows: pl.DataFrame, path: Path) -> Path:
+    rows.write_ipc(path, compression="lz4")
+    return path
 
 
 def _habits(signals: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
@@ -82,50 +141,50 @@ def _habits(signals: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
     return said.drop_nulls("handler").group_by("handler").agg(pl.col("said_end", "said_removal").sum())
 
 
-def _requested_again(signals: pl.LazyFrame) -> pl.DataFrame:
-    """Interactions with two requests that went through, or with one after the channel was closed."""
+def _requested_again(signals: pl.LazyFrame, nameless: linking.Nameless) -> pl.DataFrame:
+    """Keys of interactions with two requests that went through, or with one after the channel was closed."""
+    kind, us = pl.col("kind"), pl.col("occurred_us")
     went_through = ~pl.col("outcome").fill_null(Outcome.UNKNOWN.value).is_in([Outcome.REJECTED, Outcome.SKIPPED])
-    requests = signals.filter(pl.col("kind").is_in(_REPEATABLE), went_through)
-    named = requests.filter(pl.col("interaction_sid").is_not_null())
-    several = named.group_by("interaction_sid").agg(pl.len()).filter(pl.col("len") > 1)
-    closed = (
-        signals.filter(pl.col("kind") == SignalKind.CHANNEL_CLOSED, pl.col("interaction_sid").is_not_null())
-        .group_by("interaction_sid")
-        .agg(closed_us=pl.col("occurred_us").min())
+    request = kind.is_in(_REPEATABLE) & went_through
+    closed = kind == SignalKind.CHANNEL_CLOSED
+    late = pl.col("late_us") > pl.col("closed_us") + SKEW_US
+    again = (
+        signals.filter(request | closed, pl.col("ikey").is_not_null())
+        .select(
+            "ikey",
+            request=request.cast(pl.UInt32),
+            late_us=pl.when(kind == SignalKind.CLOSE_CHANNEL_REQUESTED).then(us),
+            closed_us=pl.when(closed).then(us),
+        )
+        .group_by("ikey")
+        .agg(pl.col("request").sum(), pl.col("late_us").max(), pl.col("closed_us").min())
+        .filter((pl.col("request") > 1) | late)
+        .select("ikey")
+        .collect(engine="streaming")
     )
-    late = (
-        named.filter(pl.col("kind") == SignalKind.CLOSE_CHANNEL_REQUESTED)
-        .join(closed, on="interaction_sid")
-        .filter(pl.col("occurred_us") > pl.col("closed_us") + SKEW_US)
-    )
-    lost = requests.filter(pl.col("interaction_sid").is_null())
-    by_count, by_time, orphans = pl.collect_all(
-        [several.select("interaction_sid"), late.select("interaction_sid"), lost]
-    )
-    found = linking.resolved(orphans, signals).select("interaction_sid").drop_nulls()
-    return pl.concat([by_count, by_time, found])
+    return pl.concat([again, nameless.owned().filter(request).select("ikey").collect(engine="streaming")])
 
 
 def evidence_of(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Every signal of the interactions in *keys*, those included that name only a part of it."""
-    rows = signals.join(keys.lazy(), on="interaction_sid", how="semi").collect()
-    for _ in range(2):
-        orphans = pl.concat(
-            pl.collect_all(
-                signals.filter(pl.col("interaction_sid").is_null()).join(
-                    rows.lazy().select(link).drop_nulls().unique(), on=link, how="semi"
-                )
-                for link in linking.LINKS
-            )
-        ).unique(maintain_order=True)
-        found = linking.resolved(orphans, signals).join(keys, on="interaction_sid", how="semi")
-        fresh = found.join(rows, on=_IDENTITY, how="anti", nulls_equal=True)
-        if fresh.is_empty():
-            break
-        rows = pl.concat([rows, fresh])
+    """Every signal of the interactions with ``ikey`` in *keys*, those included that name only a part of it."""
+    rows = linking.of_interactions(signals, keys).collect(engine="streaming")
+    return _with_parts(rows, keys, linking.Nameless.of(signals), signals)
+
+
+def _with_parts(
+    rows: pl.DataFrame, keys: pl.DataFrame, nameless: linking.Nameless, signals: pl.LazyFrame
+) -> pl.DataFrame:
+    """*rows*, the *signals* that name the interactions in *keys*, with those that name only a part of them."""
+    owned = nameless.owned(keys).select(rows.columns).collect(engine="streaming")
+    rows = pl.concat([rows, owned])
     return pl.concat([rows, linking.steps(rows, signals)])
 
 
 def cases(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.LazyFrame:
     """The pairs of `affected`, computed when the frame is collected and not before."""
-    return pl.defer(lambda: affected(signals, alerts).pairs, schema=PAIRS)
+
+    def compute() -> pl.DataFrame:
+        found = pl.concat([piece.pairs for piece in pieces(signals, alerts)])
+        return found.sort("interaction_sid", maintain_order=True)
+
+    return pl.defer(compute, schema=PAIRS)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import polars as pl
 
-from flexkit.analyse.affected import Affected, affected
+from flexkit.analyse.affected import pieces
 from flexkit.analyse.attempts import SECOND
 from flexkit.analyse.coverage import shortfalls
-from flexkit.analyse.episodes import NEEDED
-from flexkit.analyse.facts import facts
+from flexkit.analyse.episodes import DUPLICATES, NEEDED
+from flexkit.analyse.facts import settled, surrounded
+from flexkit.analyse.habits import of_handlers
 from flexkit.analyse.missing import ORDER
 from flexkit.analyse.rules import BY_ID, RULES
 from flexkit.tables.schema import COVERAGE, INSTANT, SIDS, SIGNALS
@@ -68,11 +69,29 @@ def classify(
     def compute() -> pl.DataFrame:
         windows = None if coverage is None else COVERAGE.conform(coverage).collect()
         settings = None if configuration is None else configuration.collect()
-        found = affected(signals, alerts, handlers, settings)
-        known = facts(found, coverage=windows, configuration=settings)
-        return pl.concat([_judged(known, windows), _strays(found)]).sort("occurred_at", "interaction_sid")
+        pairs, told, last = [], [], None
+        for last in pieces(signals, alerts, handlers, settings):
+            pairs.append(surrounded(last, windows))
+            told.append(of_handlers(last))
+        if last is None:
+            return pl.DataFrame(schema=CAUSES)
+        every = pl.concat(told)
+        judged = [_judged(settled(some, last.habits, every, settings), windows) for some in pairs]
+        return pl.concat([*judged, _strays(last.strays)]).sort("occurred_at", "interaction_sid")
 
     return pl.defer(compute, schema=CAUSES)
+
+
+def duplicates(classified: pl.LazyFrame) -> pl.LazyFrame:
+    """The duplicates among the rows of *classified* (`classify`): that table of `flexkit.analyse.episodes`."""
+    seen = pl.col("second_evidence_sid").is_not_null()
+    return (
+        classified.filter(pl.col("interaction_sid").is_not_null())
+        .rename({"occurred_at": "second_at"})
+        .with_columns(pl.when(seen).then(pl.col(name)).alias(name) for name in ("second_source", "second_handler"))
+        .select(*DUPLICATES)
+        .sort("interaction_sid", "second_at", maintain_order=True)
+    )
 
 
 def judge(known: pl.DataFrame) -> pl.DataFrame:
@@ -174,12 +193,12 @@ def _with_missing(judged: pl.DataFrame, windows: pl.DataFrame | None) -> pl.Data
     )
 
 
-def _strays(found: Affected) -> pl.DataFrame:
+def _strays(strays: pl.DataFrame) -> pl.DataFrame:
     """Alerts that belong to no interaction: one row each, so that none is lost."""
     is_proxy = pl.col("origin") == Origin.PROXY
     unnamed = pl.all_horizontal(pl.col("channel_sid", "task_sid", "conversation_sid").is_null())
     unknown = pl.when(unnamed).then(pl.lit(Missing.ORIGIN_UNDETERMINED.value))
-    rows = found.strays.select(
+    rows = strays.select(
         pl.lit(None, dtype=pl.String).alias("interaction_sid"),
         "occurred_at",
         "channel_type",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from flexkit.analyse.attempts import OPERATIONS, SECOND
@@ -19,35 +21,61 @@ _TOLERATED_US = SECOND
 # Typical latencies (measured in the simulator only): a close is written down a little after it was asked for.
 _REQUEST_LEAD_US = 2 * SECOND // 5
 _RECEIPT_LAG_US = 3 * SECOND // 10
+_REQUESTS = tuple(name for name in OPERATIONS if name != SignalKind.STUDIO_STEP)
+_LOGGED = pl.col("source") == Source.APP_LOG
 
 
-def corrected(rows: pl.DataFrame) -> pl.DataFrame:
-    """*rows* with ``occurred_us`` of completion logs and webhook receipts moved onto Twilio's clock.
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How far two kinds of clocks are off: ``day`` (whole days since 1970) and ``error_us``, where enough agree."""
+
+    logs: pl.DataFrame
+    receipts: pl.DataFrame
+
+
+def timed(rows: pl.DataFrame) -> pl.DataFrame:
+    """What `errors` needs of *rows*: a small part of them."""
+    kinds = [*_REQUESTS, SignalKind.CONVERSATION_CLOSED, SignalKind.CHANNEL_CLOSED, SignalKind.WARNING]
+    return rows.filter(pl.col("kind").is_in(kinds)).select(
+        "interaction_sid", "kind", "source", "outcome", "time_kind", "precision_us", "occurred_us"
+    )
+
+
+def errors(rows: pl.DataFrame) -> Errors:
+    """How far the clocks of completion logs and of webhook receivers are off Twilio's, as *rows* (`timed`) show.
 
     Closed conversations, and alerts, carry Twilio's own time. Where a log's requests stand at one and the
     same distance from them, in at least five interactions of a week, that distance is the clock's error.
-    Receipts are held against closed conversations, else against the (corrected) log. What cannot be held
-    against anything stays as it is; ``clock_error_us`` says what was taken off.
+    Receipts are held against closed conversations, else against the (corrected) log.
     """
     kind, source = pl.col("kind"), pl.col("source")
-    is_request = kind.is_in([name for name in OPERATIONS if name != SignalKind.STUDIO_STEP])
     middle = pl.col("occurred_us") + pl.col("precision_us").fill_null(0) // 2
     closed = (kind == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event")
     closings = rows.filter(closed).select("interaction_sid", known_us=middle)
     warnings = rows.filter(kind == SignalKind.WARNING).select("interaction_sid", known_us=middle)
     has_closings = closings.height >= _ENOUGH
-    rows = rows.with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64))
-    asked = (source == Source.APP_LOG) & is_request & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
+    asked = (source == Source.APP_LOG) & kind.is_in(_REQUESTS) & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
     known, reach = (closings, _REACH_US) if has_closings else (warnings, _NARROW_US)
-    rows = _moved(rows, source == Source.APP_LOG, _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach))
+    logs = _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach)
     received = (source == Source.INTERACTIONS_WEBHOOK) & (kind == SignalKind.CHANNEL_CLOSED)
     reference, lag = closings, _RECEIPT_LAG_US
     if not has_closings:
         closes = asked & (kind == SignalKind.CLOSE_CHANNEL_REQUESTED)
-        reference = rows.filter(closes).select("interaction_sid", known_us="occurred_us")
+        moved = _moved(rows.filter(closes).with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64)), _LOGGED, logs)
+        reference = moved.select("interaction_sid", known_us="occurred_us")
         lag = _RECEIPT_LAG_US + _REQUEST_LEAD_US
-    errors = _errors(rows.filter(received), reference, lag, _REACH_US)
-    return _moved(rows, source == Source.INTERACTIONS_WEBHOOK, errors)
+    return Errors(logs, _errors(rows.filter(received), reference, lag, _REACH_US))
+
+
+def corrected(rows: pl.DataFrame, off: Errors | None = None) -> pl.DataFrame:
+    """*rows* with ``occurred_us`` of completion logs and webhook receipts moved onto Twilio's clock.
+
+    *off* are the `errors`, else those that *rows* themselves show. What cannot be held against anything stays
+    as it is; ``clock_error_us`` says what was taken off.
+    """
+    off = errors(timed(rows)) if off is None else off
+    rows = rows.with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64))
+    return _moved(_moved(rows, _LOGGED, off.logs), pl.col("source") == Source.INTERACTIONS_WEBHOOK, off.receipts)
 
 
 def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us: int) -> pl.DataFrame:

@@ -5,27 +5,14 @@ The one heavy pass: from all signals to one row per completed interaction and on
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
-from flexkit.analyse import linking
+from flexkit.analyse import fast_pass, linking, runs
 from flexkit.analyse.affected import cases
 from flexkit.analyse.attempts import SECOND
-from flexkit.analyse.matching import SKEW_US
+from flexkit.analyse.heavy_pass import CLOSES, PARK_US, PARKS, SHOWN, SKEW_US, TASK_ENDS
 from flexkit.tables.schema import INSTANT, SIDS, SIGNALS
-from flexkit.terms import Outcome, SignalKind
-
-_CHANNEL_SHOWN = (SignalKind.CHANNEL_CLOSED.value, SignalKind.CONVERSATION_CLOSED.value)
-_REQUESTS = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.CLOSE_CONVERSATION_REQUESTED.value)
-_TASK_ENDS = (
-    SignalKind.TASK_COMPLETED.value,
-    SignalKind.TASK_CANCELED.value,
-    SignalKind.TASK_DELETED.value,
-    "task.system-deleted",
-    SignalKind.COMPLETE_REQUESTED.value,
-)
-_PARKS = (SignalKind.CHANNEL_INACTIVE.value, SignalKind.CLOSE_PARTICIPANT_REQUESTED.value)
-_PARK_US = 60 * SECOND
-"""A task that ends this soon after its agent was removed ended because of that: the channel is still open."""
 
 NEEDED = ("interaction_sid", "occurred_at", "source", "kind")
 """Columns of `signals` that the analysis cannot do without."""
@@ -55,7 +42,7 @@ DUPLICATES: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def completions(signals: pl.LazyFrame) -> pl.LazyFrame:
+def completions(signals: pl.LazyFrame, twice: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """One row per completed interaction.
 
     ``first_closed_at`` is when it was first complete: its channel or conversation was seen or requested
@@ -64,49 +51,60 @@ def completions(signals: pl.LazyFrame) -> pl.LazyFrame:
     episodes: one, and one more for each duplicate. A task that ended because its agent was removed, while
     the channel stayed open, completes nothing.
 
-    Raises `SchemaError` where a column of the contract is absent that cannot be done without.
+    *twice* are the `duplicates` where they are known; else they are taken from *signals*. Raises
+    `SchemaError` where a column of the contract is absent that cannot be done without.
     """
-    known = linking.identified(linking.prepared(signals)).filter(pl.col("interaction_sid").is_not_null())
-    kind, us = pl.col("kind"), pl.col("occurred_us")
-    request = kind.is_in(_REQUESTS)
-    closing = request | kind.is_in(_CHANNEL_SHOWN)
-    park = kind.is_in(_PARKS)
-    effective = ~pl.col("outcome").fill_null(Outcome.UNKNOWN.value).is_in([Outcome.REJECTED, Outcome.SKIPPED])
-    ends = known.filter(closing | park | kind.is_in(_TASK_ENDS) | (kind == SignalKind.WARNING), effective).select(
-        "interaction_sid",
-        "channel_type",
-        "source",
-        "handler",
-        us=us,
-        request_us=pl.when(request).then(us),
-        closing_us=pl.when(closing).then(us),
-        task_us=pl.when(kind.is_in(_TASK_ENDS)).then(us),
-        park_us=pl.when(park).then(us),
-        counts=~park & (kind != SignalKind.WARNING),
+    SIGNALS.require(signals, *NEEDED)
+    again = duplicates(signals) if twice is None else twice
+    return pl.defer(lambda: _completions(linking.prepared(signals), again.collect()), schema=COMPLETIONS)
+
+
+def _completions(known: pl.LazyFrame, twice: pl.DataFrame) -> pl.DataFrame:
+    texts = ("channel_type", "source", "handler")
+    rows = runs.read(known.filter(pl.col("ikey").is_not_null()), "interaction_sid", texts=texts)
+    needed = ("interaction_sid", "ikey", *linking.LINKS, "occurred_us", "kind", "outcome", *texts)
+    lost = fast_pass.ending(known.filter(pl.col("interaction_sid").is_null())).select(needed)
+    named, nameless = pl.collect_all([rows, lost], engine="streaming")
+    if not nameless.is_empty():
+        owned = linking.resolved(nameless, known).filter(pl.col("interaction_sid").is_not_null())
+        found = runs.read(owned.with_columns(linking.key()).lazy(), "interaction_sid", texts=texts)
+        named = pl.concat([named, found.collect()])
+    again = twice.group_by("interaction_sid").agg(
+        again_us=pl.col("first_closed_at").min().dt.timestamp("us"),
+        warned_us=pl.col("second_at").min().dt.timestamp("us"),
+        duplicates=pl.len().cast(pl.Int64),
     )
-    per = ends.group_by("interaction_sid").agg(
-        pl.col("channel_type").max(),
-        pl.col("closing_us").min(),
-        pl.col("request_us").min(),
-        pl.col("task_us").max(),
-        pl.col("park_us").max(),
-        requester=pl.col("handler").sort_by("request_us", "handler", nulls_last=True).first(),
-        request_source=pl.col("source").sort_by("request_us", "source", nulls_last=True).first(),
-        closing_source=pl.col("source").sort_by("closing_us", "source", nulls_last=True).first(),
-        task_source=pl.col("source").sort_by("task_us", "source", descending=True, nulls_last=True).first(),
-        signal_count=pl.col("counts").sum().cast(pl.Int64),
+    made = [_completed(piece, again) for piece in runs.pieces(named)]
+    return pl.concat([pl.DataFrame(schema=COMPLETIONS), *made])
+
+
+def _completed(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
+    """The completions of *rows* (`flexkit.analyse.runs.read`), of whose interactions *again* has the duplicates."""
+    if rows.is_empty():
+        return pl.DataFrame(schema=COMPLETIONS)
+    by = runs.Runs(rows)
+    asked, closing, ended = (by.among(kinds) for kinds in (CLOSES, (*SHOWN, *CLOSES), TASK_ENDS))
+    first = {"request": by.first(asked), "closing": by.first(closing), "task": by.last(ended)}
+    at_request = by.standing_at(first["request"], asked)
+    per = pl.DataFrame(
+        {
+            "interaction_sid": by.rows["interaction_sid"].gather(pl.Series(by.starts)),
+            "channel_type": by.text("channel_type", np.arange(len(rows)), greatest=True),
+            **{f"{name}_us": moments for name, moments in first.items()},
+            "park_us": by.last(by.among(PARKS)),
+            "requester": by.text("handler", at_request),
+            "request_source": by.text("source", at_request),
+            "closing_source": by.text("source", by.standing_at(first["closing"], closing)),
+            "task_source": by.text("source", by.standing_at(first["task"], ended), greatest=True),
+            "signal_count": by.count(by.among(fast_pass.COUNTED)),
+        }
     )
-    parked = pl.col("closing_us").is_null() & (pl.col("task_us") <= pl.col("park_us") + _PARK_US).fill_null(value=False)
+    parked = pl.col("closing_us").is_null() & (pl.col("task_us") <= pl.col("park_us") + PARK_US).fill_null(value=False)
     by_request = (pl.col("request_us") <= pl.col("closing_us") + SKEW_US).fill_null(value=False)
-    again = (
-        cases(signals, None)
-        .group_by("interaction_sid")
-        .agg(pl.col("first_us").min(), warned_us=pl.col("second_us").min(), duplicates=pl.len())
-    )
     return (
-        per.join(again, on="interaction_sid", how="left")
+        per.join(again, on="interaction_sid", how="left", maintain_order="left")
         .with_columns(own_us=pl.when(~parked).then(pl.coalesce("closing_us", "task_us")))
-        .with_columns(at_us=pl.coalesce(pl.min_horizontal("own_us", "first_us"), "warned_us"))
+        .with_columns(at_us=pl.coalesce(pl.min_horizontal("own_us", "again_us"), "warned_us"))
         .filter(pl.col("at_us").is_not_null(), (pl.col("signal_count") > 0) | pl.col("own_us").is_not_null())
         .select(
             "interaction_sid",
@@ -119,7 +117,7 @@ def completions(signals: pl.LazyFrame) -> pl.LazyFrame:
             .otherwise("task_source"),
             first_handler=pl.when(by_request).then("requester"),
             signal_count="signal_count",
-            completion_count=1 + pl.col("duplicates").fill_null(0).cast(pl.Int64),
+            completion_count=1 + pl.col("duplicates").fill_null(0),
         )
         .cast(COMPLETIONS)  # type: ignore[arg-type]
     )

@@ -38,7 +38,7 @@ def explain(
     were found to be off; what handlers usually do is not known here, so `classify` may name a little more.
     """
     known = linking.prepared(signals)
-    rows = evidence_of(known, pl.DataFrame({"interaction_sid": [interaction_sid]}))
+    rows = evidence_of(known, pl.DataFrame({"interaction_sid": [interaction_sid]}).select(linking.key()))
     if causes is not None:
         rows = _on_time(rows, causes)
     settings = None if configuration is None else configuration.collect()

@@ -8,7 +8,7 @@ import polars as pl
 
 from flexkit.analyse.attempts import DELIVERED, SECOND, TERMINAL_TASK_KINDS
 from flexkit.analyse.closers import NATURAL
-from flexkit.analyse.habits import on_leaving, on_task_event, with_habits, with_intent
+from flexkit.analyse.habits import of_handlers, on_leaving, on_task_event, with_habits, with_intent
 from flexkit.analyse.handlers import AGENT
 from flexkit.analyse.surroundings import BEFORE_US, NO, YES, with_deliveries, with_neighbours, with_sources
 from flexkit.terms import Outcome, Source
@@ -31,16 +31,29 @@ def facts(found: Affected, *, coverage: pl.DataFrame | None, configuration: pl.D
 
     ``has_<source>`` says that the interaction has a signal of it, ``holds_<source>`` that its absence counts.
     """
+    return settled(surrounded(found, coverage), found.habits, of_handlers(found), configuration)
+
+
+def surrounded(found: Affected, coverage: pl.DataFrame | None) -> pl.DataFrame:
+    """`found.pairs` with what the evidence of their own interactions tells."""
     pairs = found.pairs.with_row_index("pair").with_columns(
         gap_us=pl.col("second_us") - pl.col("first_us"),
         from_us=pl.coalesce("first_us", "second_us") - BEFORE_US,
         to_us=pl.coalesce("second_us", "alerted_us") + SECOND,
     )
     pairs = with_sources(pairs, found.rows, coverage)
-    pairs = with_intent(pairs, found.habits)
-    pairs = with_habits(pairs, found)
     pairs = with_neighbours(pairs, found.rows)
-    pairs = with_deliveries(pairs, found)
+    return with_deliveries(pairs, found)
+
+
+def settled(
+    pairs: pl.DataFrame, habits: pl.DataFrame, told: pl.DataFrame, configuration: pl.DataFrame | None
+) -> pl.DataFrame:
+    """*pairs* (`surrounded`) with the facts that need what all interactions tell of their handlers.
+
+    *told* is what `flexkit.analyse.habits.of_handlers` gives, of all pieces.
+    """
+    pairs = with_habits(with_intent(pairs, habits), told, habits)
     pairs = pairs.with_columns(other_listener=pl.lit(_listens(configuration), dtype=pl.Boolean))
     return pairs.with_columns(_plain()).with_columns(_composed()).with_columns(_last())
 

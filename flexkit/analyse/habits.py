@@ -38,16 +38,45 @@ def with_intent(pairs: pl.DataFrame, habits: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(intent_unknown=~pl.any_horizontal("means_end", "means_removal", "usually_means_removal"))
 
 
-def with_habits(pairs: pl.DataFrame, found: Affected) -> pl.DataFrame:
-    """For both sides, what its handler does wherever that can be told.
+def of_handlers(found: Affected) -> pl.DataFrame:
+    """What the attempts of each handler tell: counts, and ``forms`` of triggers. Pieces of evidence add up.
+
+    ``told`` attempts name a trigger, ``ends`` of them the end of a task and ``others`` an event of another kind;
+    of ``seen`` attempts TaskRouter tells of the interaction, and ``follows`` come just after the end of a task.
+    """
+    known = found.attempts.filter(pl.col("handler").is_not_null())
+    reacts, names = on_task_event(""), pl.col("trigger_key").is_not_null()
+    told = known.group_by("handler").agg(
+        told=names.sum().cast(pl.Int64),
+        ends=(names & reacts).sum().cast(pl.Int64),
+        others=(names & pl.col("trigger_kind").is_not_null() & ~reacts).sum().cast(pl.Int64),
+        forms=pl.col("trigger_form").drop_nulls().unique(),
+    )
+    return told.join(_timing(known, found.rows), on="handler", how="left")
+
+
+def _timing(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """How often the end of a task stands just before what a handler does, where TaskRouter tells of the interaction."""
+    ends = rows.filter(pl.col("kind").is_in(TERMINAL_TASK_KINDS)).select("interaction_sid", event_us="occurred_us")
+    after = (pl.col("occurred_us") - pl.col("event_us")).is_between(0, _REACTION_US)
+    return (
+        known.select("attempt_id", "handler", "interaction_sid", "occurred_us")
+        .join(ends, on="interaction_sid")
+        .group_by("attempt_id", "handler")
+        .agg(follows=after.any())
+        .group_by("handler")
+        .agg(seen=pl.len().cast(pl.Int64), follows=pl.col("follows").sum().cast(pl.Int64))
+    )
+
+
+def with_habits(pairs: pl.DataFrame, told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    """For both sides, what its handler does wherever that can be told (*told*: `of_handlers` of all pieces).
 
     ``…_reacts``: the end of a task set it off, or usually sets it off; ``…_never_reacts``: events of other
     kinds always do; ``…_unprompted``: it mostly acts where no task has just ended; ``…_prompted``: it always
     acts where one has; ``…_broad``: its name stands for several routines.
     """
-    known = found.attempts.filter(pl.col("handler").is_not_null())
-    habits = _triggers(known).join(_timing(known, found.rows), on="handler", how="full", coalesce=True)
-    habits = habits.join(_breadth(known, found.habits), on="handler", how="full", coalesce=True)
+    habits = _habits(told, intents)
     for side in ("first", "second"):
         own = habits.select(pl.all().name.prefix(f"{side}_"))
         pairs = pairs.join(own, on=f"{side}_handler", how="left", maintain_order="left")
@@ -62,47 +91,22 @@ def with_habits(pairs: pl.DataFrame, found: Affected) -> pl.DataFrame:
     return pairs
 
 
-def _triggers(known: pl.DataFrame) -> pl.DataFrame:
-    reacts = on_task_event("")
-    told = (
-        known.filter(pl.col("trigger_key").is_not_null())
-        .group_by("handler")
-        .agg(told=pl.len(), ends=reacts.sum(), others=(pl.col("trigger_kind").is_not_null() & ~reacts).sum())
+def _habits(told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    counts = told.group_by("handler").agg(
+        pl.col("told", "ends", "others", "seen", "follows").sum(),
+        forms=pl.col("forms").explode().drop_nulls().n_unique(),
     )
-    often = pl.col("told") >= _OFTEN
-    return told.select(
+    col = pl.col
+    often, seen_often = col("told") >= _OFTEN, col("seen") >= _OFTEN
+    # Triggers of many forms, or opposite intents: a name of several routines.
+    mixed = (col("said_end") >= _OFTEN) & (col("said_removal") >= _OFTEN)
+    return counts.join(intents, on="handler", how="left").select(
         "handler",
-        usually_reacts=often & (pl.col("ends") >= 0.9 * pl.col("told")),
-        never_reacts=often & (pl.col("others") == pl.col("told")),
-    )
-
-
-def _timing(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """How often the end of a task stands just before what a handler does, where TaskRouter tells of the interaction."""
-    ends = rows.filter(pl.col("kind").is_in(TERMINAL_TASK_KINDS)).select("interaction_sid", event_us="occurred_us")
-    after = (pl.col("occurred_us") - pl.col("event_us")).is_between(0, _REACTION_US)
-    seen = (
-        known.select("attempt_id", "handler", "interaction_sid", "occurred_us")
-        .join(ends, on="interaction_sid")
-        .group_by("attempt_id", "handler")
-        .agg(follows=after.any())
-        .group_by("handler")
-        .agg(seen=pl.len(), follows=pl.col("follows").sum())
-    )
-    often = pl.col("seen") >= _OFTEN
-    return seen.select(
-        "handler",
-        unprompted=often & (pl.col("follows") <= pl.col("seen") / 2),
-        prompted=often & (pl.col("follows") == pl.col("seen")),
-    )
-
-
-def _breadth(known: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
-    """Names that stand for several routines: triggers of many forms, or opposite intents."""
-    forms = known.group_by("handler").agg(forms=pl.col("trigger_form").drop_nulls().n_unique())
-    mixed = (pl.col("said_end") >= _OFTEN) & (pl.col("said_removal") >= _OFTEN)
-    return forms.join(intents, on="handler", how="left").select(
-        "handler", broad=(pl.col("forms") >= _MANY_FORMS) | mixed.fill_null(value=False)
+        usually_reacts=often & (col("ends") >= 0.9 * col("told")),
+        never_reacts=often & (col("others") == col("told")),
+        unprompted=seen_often & (col("follows") <= col("seen") / 2),
+        prompted=seen_often & (col("follows") == col("seen")),
+        broad=(col("forms") >= _MANY_FORMS) | mixed.fill_null(value=False),
     )
 
 

@@ -43,16 +43,21 @@ SKEW_US = 10_000_000
 """A request logged this long after the channel was seen closed can still be what closed it."""
 DAY_US = 86_400_000_000
 
-_READ = (*SHOWN, *CLOSES, *TASK_ENDS, *PARKS, SignalKind.WARNING.value)
-_IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
+READ = (*SHOWN, *CLOSES, *TASK_ENDS, *PARKS, SignalKind.WARNING.value)
+"""Kinds of signals that the pass reads."""
+IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
+"""Outcomes of requests that did nothing."""
 NEEDED = ("ikey", "channel_type", "occurred_us", "kind", "outcome")
 """Columns that the pass reads (`flexkit.tables.schema.SIGNALS`)."""
 
-_LEAST = ("closing_us", "closed_us", "warned_us")
-_GREATEST = ("channel_type", "task_us", "park_us", "late_us", "last_us")
-_SUMS = ("request_count", "signal_count")
-PARTIAL = ("ikey", *_LEAST, *_GREATEST, *_SUMS)
+# Each of these is a least, a greatest or a sum of what single signals tell.
+LEAST = ("closing_us", "closed_us", "warned_us")
+GREATEST = ("channel_type", "task_us", "park_us", "late_us", "last_us")
+SUMS = ("request_count", "signal_count")
+PARTIAL = ("ikey", *LEAST, *GREATEST, *SUMS)
 """Columns of `partials` and `merged`."""
+NUMBERS = ("completed_count", "affected_count", "gap_us")
+"""Counts and sums of `per_day`."""
 
 
 def partials(signals: IntoLazyFrame) -> Any:
@@ -67,13 +72,13 @@ def partials(signals: IntoLazyFrame) -> Any:
     ``signal_count`` of all that end it or show its end. Requests that were rejected or skipped count nowhere.
     """
     kind, us = nw.col("kind"), nw.col("occurred_us")
-    went_through = nw.col("outcome").is_null() | ~nw.col("outcome").is_in(_IN_VAIN)
+    went_through = nw.col("outcome").is_null() | ~nw.col("outcome").is_in(IN_VAIN)
     is_park = kind.is_in(PARKS)
     counts = ~is_park & (kind != SignalKind.WARNING.value)
     rows = (
         nw.from_native(signals)
         .lazy()
-        .filter(kind.is_in(_READ), went_through, ~nw.col("ikey").is_null())
+        .filter(kind.is_in(READ), went_through, ~nw.col("ikey").is_null())
         .select(
             "ikey",
             "channel_type",
@@ -88,8 +93,8 @@ def partials(signals: IntoLazyFrame) -> Any:
         )
     )
     made = rows.group_by("ikey").agg(
-        *(nw.col(name).min() for name in _LEAST),
-        *(nw.col(name).max() for name in _GREATEST),
+        *(nw.col(name).min() for name in LEAST),
+        *(nw.col(name).max() for name in GREATEST),
         nw.col("last_us").count().cast(nw.Int64).alias("request_count"),
         nw.col("counted").count().cast(nw.Int64).alias("signal_count"),
     )
@@ -100,9 +105,9 @@ def merged(parts: Iterable[IntoLazyFrame]) -> Any:
     """The `partials` of several spans of signals as one: the same rows as those of all signals at once."""
     rows = nw.concat([nw.from_native(part).lazy() for part in parts])
     made = rows.group_by("ikey").agg(
-        *(nw.col(name).min() for name in _LEAST),
-        *(nw.col(name).max() for name in _GREATEST),
-        *(nw.col(name).sum() for name in _SUMS),
+        *(nw.col(name).min() for name in LEAST),
+        *(nw.col(name).max() for name in GREATEST),
+        *(nw.col(name).sum() for name in SUMS),
     )
     return made.select(*PARTIAL).to_native()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from flexkit.analyse import heavy_pass
+from flexkit.analyse import fast_pass, heavy_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ def counts(days: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame:
 def _part(name: str, signals: pl.LazyFrame, kept: Kept) -> pl.LazyFrame:
     if (held := kept.read(name)) is not None:
         return held
-    return kept.keep(name, heavy_pass.partials(signals).collect().sort("ikey"))
+    return kept.keep(name, fast_pass.partials(signals).collect(engine="streaming").sort("ikey"))
 
 
 def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame | None:

@@ -6,9 +6,11 @@ the analysis runs, so that stored tables do not depend on the order in which evi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
-from flexkit.tables.schema import ALERTS, SIGNALS
+from flexkit.tables.schema import ALERTS, SIGNALS, key64
 from flexkit.terms import Origin, SignalKind, Source
 
 ERROR_CODE = "80906"
@@ -20,13 +22,80 @@ LINKS = ("channel_sid", "conversation_sid", "task_sid")
 _PROXY = rf"\bK[ICPS]{_SID}\b"
 
 
+_FEW = 300_000
+"""Values up to which rows are told by looking each up as they are read, and not by a join of what was read."""
+
+
 def prepared(signals: pl.LazyFrame) -> pl.LazyFrame:
-    """*signals* with every column of that table; what can be derived is derived where it is absent."""
+    """*signals* with every column of that table; what can be derived is derived where it is absent.
+
+    An ``ikey`` that is there is taken to be that of ``interaction_sid``, as in every store.
+    """
     SIGNALS.require(signals, "interaction_sid", "occurred_at", "source", "kind")
+    has_keys = "ikey" in signals.collect_schema()
     return SIGNALS.conform(signals).with_columns(
         occurred_us=pl.coalesce("occurred_us", pl.col("occurred_at").dt.timestamp("us")),
         evidence_sid=pl.coalesce("evidence_sid", "signal_id"),
+        ikey=pl.col("ikey") if has_keys else key(),
     )
+
+
+def key() -> pl.Expr:
+    """``interaction_sid`` as ``ikey`` holds it, whatever text it is."""
+    text = pl.col("interaction_sid")
+    return pl.coalesce(key64("interaction_sid"), text.hash(0).reinterpret(signed=True)).alias("ikey")
+
+
+def of_interactions(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
+    """Those of *signals* (as `prepared` gives them) that name one of the interactions with ``ikey`` in *keys*.
+
+    Only the rows wanted are read in full: in a large store they are few, and the other forty columns many.
+    """
+    if keys.height > _FEW:
+        return signals.join(keys.lazy(), on="ikey", how="semi")
+    span = pl.col("ikey").is_between(keys["ikey"].min(), keys["ikey"].max())
+    return signals.filter(span, pl.col("ikey").is_in(keys["ikey"].implode()))
+
+
+@dataclass(frozen=True, slots=True)
+class Nameless:
+    """Signals that name no interaction, and whose they are as other signals tell."""
+
+    rows: pl.LazyFrame
+    owners: pl.DataFrame
+    """`LINKS` as they stand together, and the interaction that they lead to (``interaction_sid``, ``ikey``)."""
+
+    @classmethod
+    def of(cls, signals: pl.LazyFrame) -> Nameless:
+        """Those among *signals* (as `prepared` gives them); where they are few they are read once."""
+        rows = signals.filter(pl.col("interaction_sid").is_null())
+        if rows.select(pl.len()).collect(engine="streaming").item() <= _FEW:
+            rows = rows.collect(engine="streaming").lazy()
+        parts = rows.filter(pl.any_horizontal(pl.col(LINKS).is_not_null())).select("interaction_sid", *LINKS).unique()
+        found = resolved(parts.collect(engine="streaming"), signals).filter(pl.col("interaction_sid").is_not_null())
+        return cls(rows, found.with_columns(key()))
+
+    def owned(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
+        """Those that belong to an interaction (with ``ikey`` in *keys*, where given), which they then name."""
+        owners = self.owners if keys is None else self.owners.join(keys, on="ikey", how="semi")
+        found = self.rows.drop("interaction_sid", "ikey").join(owners.lazy(), on=LINKS, nulls_equal=True)
+        return found.select(self.rows.collect_schema().names())
+
+
+def naming(signals: pl.LazyFrame, parts: pl.DataFrame) -> pl.LazyFrame:
+    """Those of *signals* that name a channel, a conversation or a task of *parts*."""
+    named = {link: parts[link].drop_nulls().unique() for link in LINKS}
+    held = {link: values for link, values in named.items() if len(values)}
+    if not held:
+        return signals.filter(pl.lit(value=False))
+    if max(len(values) for values in held.values()) <= _FEW:
+        return signals.filter(
+            pl.any_horizontal(
+                pl.col(link).is_in(values.implode()).fill_null(value=False) for link, values in held.items()
+            )
+        )
+    joined = (signals.join(values.to_frame().lazy(), on=link, how="semi") for link, values in held.items())
+    return pl.concat(joined).unique()
 
 
 def identified(signals: pl.LazyFrame) -> pl.LazyFrame:
@@ -56,15 +125,7 @@ def resolved(orphans: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
 
 def _seen_with(signals: pl.LazyFrame, lost: pl.DataFrame) -> pl.DataFrame:
     """The identities that stand together in a signal that names one of those of *lost*."""
-    columns = ("interaction_sid", *LINKS)
-    return pl.concat(
-        pl.collect_all(
-            signals.select(columns).join(lost.lazy().select(link).drop_nulls().unique(), on=link, how="semi").unique()
-            for link in LINKS
-            if lost[link].null_count() < lost.height
-        )
-        or [lost.select(columns).clear()]
-    ).unique()
+    return naming(signals.select("interaction_sid", *LINKS), lost).unique().collect(engine="streaming")
 
 
 def _owned(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
@@ -118,13 +179,11 @@ def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.DataFrame
     copies = pl.concat(pl.collect_all([held] if alerts is None else [alert_signals(alerts), held]))
     # A warning that carries no id of its own is told apart by what it names and when.
     unnamed = pl.concat_str("interaction_sid", *LINKS, "occurred_us", separator="/", ignore_nulls=True)
-    merged = (
-        copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
-        .group_by("evidence_sid", maintain_order=True)
-        .agg(pl.all().drop_nulls().first())
-        .select(copies.columns)
-    )
-    known = resolved(merged, signals.filter(pl.col("kind") != SignalKind.WARNING))
+    copies = copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
+    repeated = copies["evidence_sid"].is_duplicated()
+    merged = copies.filter(repeated).group_by("evidence_sid", maintain_order=True).agg(pl.all().drop_nulls().first())
+    once = pl.concat([copies.filter(~repeated), merged.select(copies.columns)])
+    known = resolved(once, signals.filter(pl.col("kind") != SignalKind.WARNING))
     return known.with_columns(
         origin=pl.when(pl.col("interaction_sid").is_not_null())
         .then(pl.col("origin").fill_null(Origin.FLEX.value))

@@ -36,23 +36,17 @@ class Result:
     """What it is computed from beside the tables: methods of the store, whose frames name its state."""
 
 
-def _signals(store: Evidence) -> pl.LazyFrame:
-    """The signals, with handlers by the names that the user gave them."""
-    from flexkit.analyse import handlers
-
-    return handlers.named(store.table("signals"), store.handlers())
-
-
 def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    from flexkit.analyse import episodes
+    from flexkit.analyse import episodes, handlers
 
-    return episodes.completions(_signals(store))
+    signals = handlers.named(store.table("signals"), store.handlers())
+    return episodes.completions(signals, store.table("duplicates"))
 
 
 def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    from flexkit.analyse import episodes
+    from flexkit.analyse import causes
 
-    return episodes.duplicates(_signals(store), store.table("alerts"))
+    return causes.duplicates(store.table("causes"))
 
 
 def _causes(store: Evidence, _: Window | None) -> pl.LazyFrame:

@@ -57,7 +57,7 @@ def timeline(
     that names automations. Empty for an interaction of which nothing is held.
     """
     known = linking.prepared(signals)
-    keys = pl.DataFrame({"interaction_sid": [interaction_sid]})
+    keys = pl.DataFrame({"interaction_sid": [interaction_sid]}).select(linking.key())
     rows = evidence_of(known.filter(pl.col("kind") != SignalKind.WARNING), keys)
     warned = linking.warnings(known, alerts).filter(interaction_sid=interaction_sid)
     both = pl.concat([rows, warned.select(rows.columns)])

@@ -398,14 +398,15 @@ A Studio step is not among them: whether it can close anything is known only fro
 
 
 def key64(sid: str) -> pl.Expr:
-    """Column *sid* as a signed 64-bit key: the two halves of its 32 hexadecimal digits, XORed; null without them.
+    """Column *sid* as a signed 64-bit key of its 32 hexadecimal digits; null without them.
 
-    Both halves count because SIDs made by people (tests, demos, masks) often differ in their last digits only.
+    Both halves count, the first shifted by a bit, because SIDs made by people (tests, demos, masks) often differ in
+    their last digits only, or are one digit repeated.
     """
     plain = pl.when(pl.col(sid).str.contains("^[A-Za-z]{2}[0-9a-fA-F]{32}")).then(pl.col(sid))
     first, last = (plain.str.slice(start, 16).str.decode("hex") for start in (2, 18))
     unsigned = [half.bin.reinterpret(dtype=pl.UInt64, endianness="big") for half in (first, last)]
-    return (unsigned[0] ^ unsigned[1]).reinterpret(signed=True)
+    return (unsigned[0] // 2 ^ unsigned[1]).reinterpret(signed=True)
 
 
 def signal_keys() -> list[pl.Expr]:

@@ -28,7 +28,7 @@ from flexkit.window import Window, parse_instant, stamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout; a store of another version is refused with a sentence."""
 
 _META = "meta.json"

@@ -8,7 +8,7 @@ import polars as pl
 
 from flexkit.analyse import causes as of_causes
 from flexkit.analyse import timeline
-from flexkit.tables.schema import COVERAGE, SIGNALS
+from flexkit.tables.schema import COVERAGE, SIGNALS, key64
 
 T0 = dt.datetime(2026, 10, 1, 10, tzinfo=dt.UTC)
 KD, UO, WT, CH = ("KD" + "a" * 32, "UO" + "b" * 32, "WT" + "c" * 32, "CH" + "d" * 32)
@@ -38,7 +38,7 @@ def signals(*rows: dict[str, object]) -> pl.LazyFrame:
     held = pl.DataFrame(list(rows), infer_schema_length=None).with_columns(
         occurred_us=pl.col("occurred_at").dt.timestamp("us"), precision_us=pl.lit(1000)
     )
-    return SIGNALS.conform(held.lazy())
+    return SIGNALS.conform(held.lazy()).with_columns(key64("interaction_sid").alias("ikey"))
 
 
 def lines(*rows: dict[str, object]) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from flexkit.tables.schema import ALERTS, SIGNALS
+from flexkit.tables.schema import ALERTS, SIGNALS, signal_keys
 
 NOON = dt.datetime(2026, 10, 5, 12, tzinfo=dt.UTC)
 
@@ -48,7 +48,7 @@ class World:
 
     def signals(self, *, contract_only: bool = False) -> pl.LazyFrame:
         rows = [{"signal_id": f"s{index}", **row} for index, row in enumerate(self.rows)]
-        frame = pl.DataFrame(rows, schema=SIGNALS.dtypes).lazy()
+        frame = pl.DataFrame(rows, schema=SIGNALS.dtypes).lazy().with_columns(*signal_keys())
         return frame.select(CONTRACT) if contract_only else frame
 
     def alerts(self) -> pl.LazyFrame:

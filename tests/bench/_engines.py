@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flexkit.analyse import heavy_pass
+from flexkit.analyse import fast_pass, heavy_pass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,12 @@ def _signals(path: Path) -> pl.LazyFrame:
 
 
 def flexkit(path: Path) -> Answer:
-    """flexkit's pass from the store, streaming."""
+    """flexkit's pass from the store."""
+    return list(fast_pass.answer(_signals(path)).rows())
+
+
+def flexkit_portable(path: Path) -> Answer:
+    """The pass in its portable form, on Polars."""
     return list(heavy_pass.answer(_signals(path)).collect(engine="streaming").rows())
 
 
@@ -244,6 +249,7 @@ def native_plan(signals: pl.LazyFrame) -> pl.LazyFrame:
 ENGINES = {
     "scan": scan,
     "flexkit": flexkit,
+    "flexkit portable": flexkit_portable,
     "native polars": native_polars,
     "duckdb keys": duckdb_keys,
     "duckdb strings": duckdb_strings,

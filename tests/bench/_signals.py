@@ -13,7 +13,7 @@ import polars as pl
 
 from flexkit.tables import store_delta
 from flexkit.tables.schema import INSTANT, SIGNALS, key64, signal_keys
-from flexkit.tables.store import Store
+from flexkit.tables.store import FORMAT, Store
 from flexkit.tables.store_delta import DeltaFolder
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _epoch_us(day: int) -> int:
 def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = None) -> Path:
     """A store with about that many *signals* below *folder*, made once; one sorted file per day."""
     days = days or DAYS.get(signals, max(10, min(90, signals // 100_000)))
-    path = folder / f"{signals}-{days}-{seed}"
+    path = folder / f"{signals}-{days}-{seed}-{FORMAT}"
     if (path / "meta.json").is_file():
         return path
     store = DeltaFolder(str(path / "tables" / "signals"), SIGNALS)
@@ -159,7 +159,7 @@ def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = N
         write(store, rows if last else rows.filter(pl.col("day") <= today))
         held = rows.filter(pl.col("day") > today)
     # Written last: a folder without it was not finished.
-    (path / "meta.json").write_text(json.dumps({"format": 1, "created_at": "2026-01-01T00:00:00Z"}))
+    (path / "meta.json").write_text(json.dumps({"format": FORMAT, "created_at": "2026-01-01T00:00:00Z"}))
     return path
 
 

@@ -60,8 +60,8 @@ def test_another_interaction_of_the_same_conversation_comes_along(tmp_path: Path
 def test_keys_that_collide_are_told_apart_by_the_sid(tmp_path: Path) -> None:
     world = World()
     world.interaction(1).closed(0)
-    # Both halves exchanged: the key, which is their XOR, is the same.
-    world.interaction(1 << 64, channel_sid=sid("UO", 7), conversation_sid=sid("CH", 7)).closed(0)
+    # The first half is shifted by a bit before it counts: its last bit is lost in the key.
+    world.interaction(1 << 64 | 1, channel_sid=sid("UO", 7), conversation_sid=sid("CH", 7)).closed(0)
     store = stored(tmp_path, world)
 
     assert store.table("signals").select(pl.col("ikey").n_unique()).collect().item() == 1

@@ -56,7 +56,7 @@ def test_an_unwritable_folder_is_refused_with_advice() -> None:
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
-        ('{"format": 99}', "was written in format 99, this flexkit reads format 1"),
+        ('{"format": 99}', "was written in format 99, this flexkit reads format 2"),
         ("not json", "is damaged"),
         ("{}", "is damaged"),
         ("[]", "is damaged"),
@@ -163,7 +163,7 @@ def test_an_earlier_version_cannot_be_written(tmp_path: Path) -> None:
         store.at(store.version).add(tables((K.ALERT, evidence.alert(2))))
 
 
-@pytest.mark.parametrize("version", ["n", "7", "2:1", "1:x", "1:1.2.3.4.5.6.7.8.9.1.2.3.4.5", "1:99"])
+@pytest.mark.parametrize("version", ["n", "7", "1:1", "2:x", "2:1.2.3.4.5.6.7.8.9.1.2.3.4.5", "2:99"])
 def test_a_version_that_is_none_is_refused(tmp_path: Path, version: str) -> None:
     store = Store(tmp_path)
     store.add(tables((K.ALERT, evidence.alert())))
@@ -501,4 +501,4 @@ def test_the_key_of_the_environment_comes_first(tmp_path: Path, monkeypatch: pyt
 def test_the_folder_carries_its_format(tmp_path: Path) -> None:
     Store(tmp_path).add(tables((K.ALERT, evidence.alert())))
 
-    assert json.loads((tmp_path / "meta.json").read_text())["format"] == 1
+    assert json.loads((tmp_path / "meta.json").read_text())["format"] == 2

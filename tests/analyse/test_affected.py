@@ -1,0 +1,116 @@
+"""Evidence is read in pieces, and results are made of one another: both give what all at once gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from flexkit.analyse import affected, causes, episodes, linking, runs
+from flexkit.analyse.handlers import named
+from flexkit.analyse.results import RESULTS
+from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables.schema import key64, signal_keys
+from flexkit.tables.store import Store
+from tests.analyse.worlds import World, sid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flexkit.collect.simulate import Observed
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module", params=["sample", "noisy", "no_app_log"])
+def observed(request: pytest.FixtureRequest) -> Observed:
+    return observed_frames(build(interactions=250, days=5, seed=11, name=request.param))
+
+
+def classified(seen: Observed) -> pl.DataFrame:
+    found = causes.classify(seen.signals.lazy(), seen.alerts.lazy(), seen.coverage.lazy()).collect()
+    return found.sort("interaction_sid", "occurred_at", "second_evidence_sid")
+
+
+def test_many_pieces_give_what_one_gives(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = classified(observed)
+    duplicates = episodes.duplicates(observed.signals.lazy(), observed.alerts.lazy()).collect()
+    monkeypatch.setattr(affected, "PIECE", 2)
+
+    assert whole.height > 5
+    # A gap in seconds may differ in its last binary digit: Polars divides single numbers in another way.
+    assert_frame_equal(classified(observed), whole)
+    again = episodes.duplicates(observed.signals.lazy(), observed.alerts.lazy()).collect()
+    assert_frame_equal(again, duplicates)
+
+
+def test_many_pieces_are_as_many_as_asked_for(observed: Observed) -> None:
+    found = list(affected.pieces(observed.signals.lazy(), observed.alerts.lazy(), size=2))
+
+    seen = [set(piece.rows["interaction_sid"].drop_nulls()) for piece in found]
+    assert len(found) > 2
+    assert sum(len(some) for some in seen) == len(set().union(*seen))
+
+
+def test_completions_sorted_in_pieces_are_those_of_all_at_once(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = episodes.completions(observed.signals.lazy()).collect().sort("interaction_sid")
+    monkeypatch.setattr(runs, "AT_ONCE", 50)
+
+    assert episodes.completions(observed.signals.lazy()).collect().sort("interaction_sid").equals(whole)
+
+
+def test_the_duplicates_of_a_store_are_those_of_its_signals(observed: Observed, tmp_path: Path) -> None:
+    store = Store(tmp_path, results=RESULTS)
+    store.add({"signals": observed.signals, "alerts": observed.alerts, "coverage": observed.coverage})
+    signals = named(store.table("signals"), store.handlers())
+
+    direct = episodes.duplicates(signals, store.table("alerts")).collect()
+
+    assert (
+        store.table("duplicates")
+        .collect()
+        .sort("interaction_sid", "second_at")
+        .equals(direct.sort("interaction_sid", "second_at"))
+    )
+    again = store.table("completions").collect()["completion_count"] - 1
+    named_ones = direct.join(store.table("completions").collect(), on="interaction_sid", how="semi")
+    assert again.sum() == named_ones.height
+
+
+def test_an_interaction_over_midnight_is_one_however_its_days_are_cut(tmp_path: Path) -> None:
+    world = World()
+    world.interaction(1).log("close_channel", DAY / 2 - 1, "fn").closed(DAY / 2 - 0.4).log(
+        "close_channel", DAY / 2 + 30, "fn"
+    ).warned(DAY / 2 + 30.5)
+    world.interaction(2).log("complete_task", DAY / 2 - 1e-6, "a").task("completed", 3 * DAY)
+    world.interaction(3).task("completed", DAY / 2).closed(2.5 * DAY)
+    signals = world.signals().with_columns(*signal_keys()).collect()
+    store = Store(tmp_path, results=RESULTS)
+    for rows in signals.sample(fraction=1, shuffle=True, seed=1).iter_slices(1):
+        store.add({"signals": rows})
+
+    assert signals["day"].n_unique() > 2
+    for name in ("completions", "duplicates"):
+        direct = getattr(episodes, name)(signals.lazy()).collect()
+        assert store.table(name).collect().sort("interaction_sid").equals(direct.sort("interaction_sid"))
+    assert store.table("duplicates").collect()["interaction_sid"].to_list() == [sid("KD", 1)]
+
+
+def test_interactions_whose_digits_repeat_are_told_apart() -> None:
+    made = pl.DataFrame({"sid": ["KD" + digit * 32 for digit in "0123456789abcdef"]})
+
+    assert made.select(key64("sid"))["sid"].n_unique() == 16
+
+
+def test_a_signal_without_keys_gets_that_of_the_store() -> None:
+    world = World()
+    world.interaction(1).closed(0)
+    plain = world.signals().drop("ikey")
+
+    keys = linking.prepared(plain).select("ikey").collect()["ikey"]
+
+    assert keys.to_list() == world.signals().select("ikey").collect()["ikey"].to_list()
