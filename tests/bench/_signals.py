@@ -167,7 +167,9 @@ def write(store: DeltaFolder, rows: pl.DataFrame) -> None:
     """Append *rows* as the store does, without looking for rows that are there already: none are."""
     from deltalake import DeltaTable, write_deltalake
 
-    folder = store.opened() or DeltaTable.create(store.uri, schema=rows.schema, partition_by=["day"])
+    folder = store.opened() or DeltaTable.create(
+        store.uri, schema=rows.schema, partition_by=["day"], configuration=store_delta.SETTINGS
+    )
     write_deltalake(
         folder,
         store_delta.in_order(SIGNALS, rows),
