@@ -100,7 +100,7 @@ def start_audit_events(run: Run) -> None:
         return _put(run, timed, RecordKind.AUDIT_EVENT, texts(items), covered)
 
     spans = run.held.open_windows(timed.source, timed.resource, run.window)
-    WindowReader(run, timed, spans, keep).start(at_once=2)
+    WindowReader(run, timed, spans, keep).start()
 
 
 def start_task_events(run: Run, workspace: str) -> None:

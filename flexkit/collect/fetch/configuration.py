@@ -133,7 +133,7 @@ def _start_executions(run: Run, flow: str, *, is_closing: bool) -> None:
             run.jobs.add(_read_one, run, item, part, is_closing)
 
     spans = run.held.open_windows(timed.source, timed.resource, run.window)
-    WindowReader(run, timed, spans, keep).start(at_once=2)
+    WindowReader(run, timed, spans, keep).start()
 
 
 @dataclass

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from flexkit.terms import Source
     from flexkit.window import Window
 
-AT_ONCE = 3
+AT_ONCE = 2
 """Slices of one resource that are read side by side; a page of a thousand events is a megabyte and a half."""
 _SLACK = dt.timedelta(days=1)
 
@@ -68,9 +68,9 @@ class WindowReader:
         self._changed = asyncio.Event()
         self._reading = 0
 
-    def start(self, *, at_once: int = AT_ONCE) -> None:
+    def start(self) -> None:
         """Hand the work to the pool."""
-        for _ in range(at_once):
+        for _ in range(AT_ONCE):
             self._run.jobs.add(self._work)
 
     async def _work(self) -> None:
