@@ -14,7 +14,7 @@ from flexkit.analyse.attempts import attempts
 from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.matching import SKEW_US
 from flexkit.analyse.pairing import PAIRS, pairs
-from flexkit.terms import Intent, Origin, Outcome, SignalKind
+from flexkit.terms import Intent, Origin, Outcome, SignalKind, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,12 @@ _REPEATABLE = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.COMPLETE_REQ
 PIECE = 25_000
 """Interactions whose evidence is looked at together: some hundred megabytes."""
 _ALL = 1 << 62
+_ENDS = (
+    SignalKind.CHANNEL_CLOSED.value,
+    SignalKind.CONVERSATION_CLOSED.value,
+    SignalKind.TASK_COMPLETED.value,
+    SignalKind.TASK_CANCELED.value,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,14 @@ class Affected:
     pairs: pl.DataFrame
     """Their duplicates (`flexkit.analyse.pairing.pairs`)."""
     strays: pl.DataFrame
-    """Warnings about Proxy, and warnings that lead to no interaction: ``interaction_sid`` is null."""
+    """Warnings about Proxy, and warnings that lead to no interaction: ``interaction_sid`` is null.
+
+    ``is_bare``: events of the task that it names are held, but none of them says of which interaction.
+    """
     habits: pl.DataFrame
     """For each handler that logs its intent, how often it ``said_end`` and ``said_removal``."""
+    has_controls: bool
+    """Whether any interaction is held that came to an end without a duplicate: what is normal can be told."""
 
 
 def affected(
@@ -84,6 +95,7 @@ def pieces(
     nameless = linking.Nameless.of(others)
     keys = pl.concat([warned.select("ikey"), _requested_again(others, nameless)]).unique().sort("ikey")
     habits = _habits(others, names)
+    strays, has_controls = _with_bare(strays, others), _has_others(others, keys)
     with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
         aside: list[Path | pl.DataFrame] = []
         timed = []
@@ -99,7 +111,8 @@ def pieces(
         for kept in aside:
             whole = clocks.corrected(kept if isinstance(kept, pl.DataFrame) else pl.read_ipc(kept), errors)
             tried = attempts(whole, configuration)
-            yield Affected(whole, tried, pairs(whole, tried, has_alerts=has_alerts), strays, habits)
+            found = pairs(whole, tried, has_alerts=has_alerts)
+            yield Affected(whole, tried, found, strays, habits, has_controls=has_controls)
 
 
 def _cut(
@@ -124,6 +137,26 @@ def _cut(
 def _put_aside(rows: pl.DataFrame, path: Path) -> Path:
     rows.write_ipc(path, compression="lz4")
     return path
+
+
+def _with_bare(strays: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
+    """*strays* with ``is_bare``: Twilio gives the attributes that name the interaction for 30 days only."""
+    named = strays.select("task_sid").drop_nulls().unique()
+    of_tasks = signals.filter(pl.col("source") == Source.TASKROUTER)
+    held = (
+        named.clear()
+        if named.is_empty()
+        else of_tasks.join(named.lazy(), on="task_sid", how="semi").select("task_sid").unique().collect()
+    )
+    return strays.join(held.with_columns(is_bare=pl.lit(value=True)), on="task_sid", how="left").with_columns(
+        pl.col("is_bare").fill_null(value=False)
+    )
+
+
+def _has_others(signals: pl.LazyFrame, keys: pl.DataFrame) -> bool:
+    """Whether an end of an interaction that is none of *keys* is held."""
+    ends = signals.filter(pl.col("ikey").is_not_null(), pl.col("kind").is_in(_ENDS))
+    return not ends.select("ikey").join(keys.lazy(), on="ikey", how="anti").head(1).collect().is_empty()
 
 
 def _habits(signals: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:

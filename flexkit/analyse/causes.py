@@ -76,7 +76,10 @@ def classify(
         if last is None:
             return pl.DataFrame(schema=CAUSES)
         every = pl.concat(told)
-        judged = [_judged(settled(some, last.habits, every, settings), windows) for some in pairs]
+        judged = [
+            _judged(settled(some, last.habits, every, settings), windows, has_controls=last.has_controls)
+            for some in pairs
+        ]
         return pl.concat([*judged, _strays(last.strays)]).sort("occurred_at", "interaction_sid")
 
     return pl.defer(compute, schema=CAUSES)
@@ -125,8 +128,8 @@ def judge(known: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _judged(known: pl.DataFrame, windows: pl.DataFrame | None) -> pl.DataFrame:
-    judged = _with_missing(judge(known), windows)
+def _judged(known: pl.DataFrame, windows: pl.DataFrame | None, *, has_controls: bool) -> pl.DataFrame:
+    judged = _with_missing(judge(known), windows, has_controls=has_controls)
     evidence = pl.concat_list(
         "alert_sids",
         *(
@@ -157,7 +160,7 @@ def _judged(known: pl.DataFrame, windows: pl.DataFrame | None) -> pl.DataFrame:
     ).cast(CAUSES)  # type: ignore[arg-type]
 
 
-def _with_missing(judged: pl.DataFrame, windows: pl.DataFrame | None) -> pl.DataFrame:
+def _with_missing(judged: pl.DataFrame, windows: pl.DataFrame | None, *, has_controls: bool) -> pl.DataFrame:
     """What would settle each duplicate that is not confirmed, the cheapest first."""
     col = pl.col
     others = [f"has_{source}" for source in Source if source != Source.DEBUGGER]
@@ -171,7 +174,12 @@ def _with_missing(judged: pl.DataFrame, windows: pl.DataFrame | None) -> pl.Data
         | ~col(f"holds_{Source.TASKROUTER}")
         | ~col("second_is_known"),
         Missing.NO_TRIGGER_IDENTITY: recorded & col("second_is_recorded") & col("trigger_unknown"),
-        Missing.NO_HANDLER_MAP: recorded & col("first_closed_channel") & col("intent_unknown"),
+        # Where only the order of Twilio's events speaks, interactions without a duplicate tell what is normal.
+        Missing.NO_CONTROLS: ~col("second_is_recorded") & pl.lit(value=not has_controls),
+        Missing.NO_HANDLER_MAP: recorded
+        & (
+            (col("first_closed_channel") & col("intent_unknown")) | (col("second_is_recorded") & col("handler_unnamed"))
+        ),
     }
     if windows is not None:
         short = [shortfalls(windows, source, judged) for source in (Source.TASKROUTER, Source.INTERACTIONS_WEBHOOK)]
@@ -197,6 +205,7 @@ def _strays(strays: pl.DataFrame) -> pl.DataFrame:
     """Alerts that belong to no interaction: one row each, so that none is lost."""
     is_proxy = pl.col("origin") == Origin.PROXY
     unnamed = pl.all_horizontal(pl.col("channel_sid", "task_sid", "conversation_sid").is_null())
+    redacted = pl.when("is_bare").then(pl.lit(Missing.ATTRIBUTES_REDACTED.value))
     unknown = pl.when(unnamed).then(pl.lit(Missing.ORIGIN_UNDETERMINED.value))
     rows = strays.select(
         pl.lit(None, dtype=pl.String).alias("interaction_sid"),
@@ -209,7 +218,7 @@ def _strays(strays: pl.DataFrame) -> pl.DataFrame:
         pl.concat_list("evidence_sid").alias("evidence_sids"),
         pl.when(is_proxy)
         .then([])
-        .otherwise(pl.concat_list(pl.lit(Missing.UNLINKABLE_RESOURCE.value), unknown).list.drop_nulls())
+        .otherwise(pl.concat_list(redacted, pl.lit(Missing.UNLINKABLE_RESOURCE.value), unknown).list.drop_nulls())
         .alias("missing"),
         second_source=pl.lit(Source.DEBUGGER.value),
         evidence_kind=pl.lit(EvidenceKind.WARNED.value),

@@ -28,7 +28,10 @@ COLLECT: dict[Missing, str] = {
         "Collect interactions without a duplicate from the same days too: without them a normal order looks guilty."
     ),
     Missing.SATURATED_PAGE: "Fetch that window again in smaller slices: Twilio cut the answer off.",
-    Missing.ATTRIBUTES_REDACTED: "Fetch within 30 days: Twilio removes task attributes from older events.",
+    Missing.ATTRIBUTES_REDACTED: (
+        "The task's events are held, but not the attributes that name its interaction: Twilio removes them after 30 "
+        "days. Fetch at least every 4 weeks, or subscribe to Event Streams."
+    ),
     Missing.RETENTION_EXPIRED: "Gone at Twilio. Fetch at least every 4 weeks, or subscribe to Event Streams.",
     Missing.UNLINKABLE_RESOURCE: (
         "The alert names nothing that other evidence ties to an interaction: collect TaskRouter events and "

@@ -62,7 +62,7 @@ FACTS: dict[str, str] = {
     "first_reacts": "the end of a task set off the first close, or it usually sets off that handler",
     "second_reacts": "the end of a task set off the second completion, or it usually sets off that handler",
     "second_is_automation": "the second completion is an automation's",
-    "first_not_terminal": "it is known that not the end of a task set off the first close",
+    "first_not_terminal": "something else than the end of a task set off the first close",
     "task_was_open": "a task was open when the channel was closed",
     "unserved": "the task ended without an agent just before the first close",
     "order_certain": "it is certain which of the two came first",

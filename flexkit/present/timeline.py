@@ -12,7 +12,6 @@ from flexkit.analyse.explain import explain
 from flexkit.analyse.missing import what_to_collect
 from flexkit.errors import UsageError
 from flexkit.terms import Cause, Source
-from flexkit.window import stamp
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -134,7 +133,7 @@ def _lanes(interaction_sid: str, lines: pl.DataFrame, *, with_evidence: bool) ->
 
 
 def _what(row: dict[str, Any]) -> str:
-    words = clean(row["kind"]).replace("_", " ")
+    words = _kind(row["kind"])
     if row["times"] > 1:
         words = f"{row['times']} × {words}, until {row['last_at']:%H:%M:%S}"
     if row["outcome"]:
@@ -144,6 +143,12 @@ def _what(row: dict[str, Any]) -> str:
         if row["trigger_id"] and row["kind"] in OPERATIONS:
             words += f", set off by {short(row['trigger_id'])}"
     return words
+
+
+def _kind(kind: str) -> str:
+    """A kind in words, Twilio's own names too: ``onInteractionCreated`` is "interaction created"."""
+    split = pl.Series([clean(kind)]).str.replace("^on([A-Z])", "${1}").str.replace_all("([a-z])([A-Z])", "${1} ${2}")
+    return str(split.str.replace_all("_", " ").item()) if kind.startswith("on") else clean(kind).replace("_", " ")
 
 
 def folded(lines: pl.DataFrame) -> pl.DataFrame:
@@ -170,7 +175,7 @@ def folded(lines: pl.DataFrame) -> pl.DataFrame:
 
 def _legend(lines: pl.DataFrame, uncovered: pl.DataFrame, causes: pl.DataFrame) -> RenderableType:
     named = [f"{letter} {name}" for source, (letter, name) in LANES.items() if source in set(lines["source"])]
-    words = f"\n◆ first close  ✕ duplicate  ! warning    {'  '.join(named)}\n"
+    words = f"\n◆ first close  ✕ duplicate  ! warning\n{'  '.join(named)}\n"
     receipts = lines.filter(pl.col("time_kind") == "receipt").height
     if receipts:
         words += f"{receipts} of {lines.height} signals carry the receiver's clock, not the event's.\n"
@@ -198,10 +203,10 @@ def _why(row: dict[str, Any], rules: pl.DataFrame) -> list[RenderableType]:
     cause = row["cause"].replace("_", " ")
     sure = "" if row["cause"] == Cause.UNDETERMINED else f" ({row['status']})"
     gap = "" if row["gap_seconds"] is None else f", {duration(row['gap_seconds'])} after the first close"
-    head = f"Duplicate at {stamp(row['occurred_at'])}{gap}: {cause}{sure}\n"
-    words = (
-        f"  first:  {short(row['first_handler'] or 'unknown')}, seen in {row['first_source'] or 'no source'}\n"
-        f"  second: {short(row['second_handler'] or 'unknown')}, seen in {row['second_source'] or 'no source'}\n"
+    head = f"Duplicate at {row['occurred_at']:%Y-%m-%d %H:%M:%S} UTC{gap}: {cause}{sure}\n"
+    words = "".join(
+        f"  {side + ':':<8}{short(row[f'{side}_handler'] or 'unknown')}, seen in {_source(row[f'{side}_source'])}\n"
+        for side in ("first", "second")
     )
     if row["also"]:
         words += f"  also:   {', '.join(row['also']).replace('_', ' ')}\n"
@@ -209,18 +214,20 @@ def _why(row: dict[str, Any], rules: pl.DataFrame) -> list[RenderableType]:
         words += f"  would settle it: {what_to_collect(missing)}\n"
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    fired = set(row["rules"])
-    told = rules.with_columns(fired=pl.col("rule").is_in(row["rules"])).sort(
-        "fired", "holds", descending=True, maintain_order=True
-    )
-    for rule in told.iter_rows(named=True):
-        if rule["rule"] in fired:
-            table.add_row(_text("  ✓", "green"), _text(rule["rule"], "bold"), _text(rule["sentence"]))
-        else:
-            table.add_row(_text("  –", "dim"), _text(rule["rule"], "dim"), _text(rule["because"], "dim"))
+    table.add_column(overflow="fold")
+    fired = pl.col("rule").is_in(row["rules"])
+    for name, sentence in rules.filter(fired).select("rule", "sentence").iter_rows():
+        table.add_row(_text("  ✓", "green"), _text(name, "bold"), _text(sentence))
+    # Rules that one fact decides against stand together; what the evidence cannot tell comes first.
+    against = rules.filter(~fired).group_by("because", maintain_order=True).agg(pl.col("rule").str.join(", "))
+    for because, names in against.sort(pl.col("because").str.starts_with("cannot"), descending=True).iter_rows():
+        table.add_row(_text("  –", "dim"), _text(names, "dim"), _text(because, "dim"))
     return [_text(head, "bold"), _text(words), table, _text("")]
+
+
+def _source(source: str | None) -> str:
+    return "no source" if source is None else LANES.get(source, ("", clean(source)))[1]
 
 
 def duration(seconds: float) -> str:

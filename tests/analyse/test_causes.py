@@ -105,6 +105,27 @@ class TestNothingCanBeKnown:
         assert rows["missing"].to_list() == [["unlinkable_resource"], ["unlinkable_resource", "origin_undetermined"]]
         assert rows["alert_sids"].to_list() == [[sid("NO", 7)], [sid("NO", 8)]]
 
+    def test_a_task_whose_events_name_no_interaction_has_lost_its_attributes(self) -> None:
+        world = World()
+        world.interaction().served(closed=0)
+        bare = {"interaction_sid": None, "channel_sid": None, "conversation_sid": None}
+        world.interaction(99, **bare).task("created", -60).task("completed", 4)
+        world.alert_rows.append(
+            {"alert_sid": sid("NO", 7), "error_code": "80906", "generated_at": at(5), "resource_sid": sid("WT", 991)}
+        )
+
+        assert only(world)["missing"] == ["attributes_redacted", "unlinkable_resource"]
+
+    def test_without_any_normal_interaction_an_order_of_events_tells_nothing(self) -> None:
+        world = World()
+        world.interaction(1).served(closed=0).warned(45)
+
+        alone = only(world)["missing"]
+        world.interaction(2).served(closed=900)
+
+        assert "no_controls" in alone
+        assert "no_controls" not in only(world)["missing"]
+
     def test_a_warning_after_an_agents_end_without_any_log_is_undetermined(self) -> None:
         world = World()
         story = world.interaction().task("created", -600).task("wrapup", 0, actor="worker").closed(0.4)
