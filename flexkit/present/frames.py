@@ -9,7 +9,7 @@ import polars as pl
 
 from flexkit.analyse.standout import ANY_CAUSE
 from flexkit.analyse.tallies import worth_reading
-from flexkit.present.words.labels import cause_label, fix_label, missing_label, source_label
+from flexkit.present.words.labels import cause_label, fix_label, kind_words, missing_label, source_label
 from flexkit.present.words.verdicts import verdict_label
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def evidence(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-_KIND = pl.col("kind").str.replace_all("_", " ")
+_KIND = kind_words(pl.col("kind"))
 _CLOCK = pl.col("occurred_at").dt.to_string("%Y-%m-%d %H:%M:%S%.3f")
 
 

@@ -11,6 +11,7 @@ from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.explain import explain
 from flexkit.analyse.missing import what_to_collect
 from flexkit.errors import UsageError
+from flexkit.present.words.labels import kind_words
 from flexkit.terms import Cause, Source
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def _lanes(interaction_sid: str, lines: pl.DataFrame, *, with_evidence: bool) ->
     others = sorted(set(lines["source"].drop_nulls()) - set(LANES))
     table = Table(title=f"{interaction_sid}, times in UTC", title_justify="left", box=None, pad_edge=False)
     table.add_column("time", no_wrap=True)
-    table.add_column("from close", justify="right", no_wrap=True)
+    is_told = lines_of.FIRST in set(lines["role"])
+    table.add_column("from close" if is_told else "from start", justify="right", no_wrap=True)
     for source in (*held, *others):
         table.add_column(LANES.get(source, (clean(source)[:1].upper(), ""))[0], justify="center", no_wrap=True)
     table.add_column("what", overflow="fold", min_width=18)
@@ -133,7 +135,7 @@ def _lanes(interaction_sid: str, lines: pl.DataFrame, *, with_evidence: bool) ->
 
 
 def _what(row: dict[str, Any]) -> str:
-    words = _kind(row["kind"])
+    words = str(pl.select(kind_words(pl.lit(clean(row["kind"])))).item())
     if row["times"] > 1:
         words = f"{row['times']} × {words}, until {row['last_at']:%H:%M:%S}"
     if row["outcome"]:
@@ -143,12 +145,6 @@ def _what(row: dict[str, Any]) -> str:
         if row["trigger_id"] and row["kind"] in OPERATIONS:
             words += f", set off by {short(row['trigger_id'])}"
     return words
-
-
-def _kind(kind: str) -> str:
-    """A kind in words, Twilio's own names too: ``onInteractionCreated`` is "interaction created"."""
-    split = pl.Series([clean(kind)]).str.replace("^on([A-Z])", "${1}").str.replace_all("([a-z])([A-Z])", "${1} ${2}")
-    return str(split.str.replace_all("_", " ").item()) if kind.startswith("on") else clean(kind).replace("_", " ")
 
 
 def folded(lines: pl.DataFrame) -> pl.DataFrame:

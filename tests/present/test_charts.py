@@ -115,8 +115,25 @@ def test_many_signals_name_only_those_that_decide() -> None:
 
     svg = draw(charts.swimlanes(many, **WORDS).to_dict())
 
-    assert "close channel requested" in svg
+    assert ": close channel<" in svg
     assert svg.count("task created") == 0
+
+
+def test_where_nothing_tells_of_the_first_close_none_is_drawn() -> None:
+    untold = LANES.filter(pl.col("role") != "first close")
+
+    svg = draw(charts.swimlanes(untold, **WORDS).to_dict())
+
+    assert "after the first signal" in svg
+    assert ">open<" not in svg
+
+
+def test_names_that_would_stand_on_one_another_are_left_out() -> None:
+    crowd = pl.concat([LANES.filter(role="other").head(1).with_columns(label=pl.lit(f"crowd {n}")) for n in range(5)])
+
+    svg = draw(charts.swimlanes(crowd, **WORDS).to_dict())
+
+    assert sum(f">crowd {n}<" in svg for n in range(5)) == 2
 
 
 def test_the_same_picture_in_every_time_zone(tmp_path: Path) -> None:

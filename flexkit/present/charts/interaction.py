@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import polars as pl
@@ -25,6 +26,8 @@ _COLOURS = [FIX, ALARM, ALARM, SERIES, SERIES_LIGHT]
 _SHAPES = ["circle", "cross", "triangle-up", "circle", "circle"]
 _SIZES = [190, 170, 130, 60, 44]
 _LANE = 76
+_ROOM = 0.2
+"""Share of the width that a name takes."""
 _FEW = 14
 """Signals up to which every one is named; above, only those that decide."""
 
@@ -52,8 +55,17 @@ def swimlanes(signals: pl.DataFrame, *, title: str, subtitle: str, uncovered: pl
     low, high = 1.4 * min([-2.0, *seconds]), 1.6 * max([3.0, *seconds])
     scale = alt.Scale(type="symlog", constant=1, domain=[low, high], nice=False)
     ticks = [tick for tick in _TICKS if low <= tick <= high]
-    axis = alt.Axis(values=ticks, labelExpr=_TICK_LABELS, grid=True, gridDash=[2, 3], labelOverlap="greedy")
-    x = alt.X("seconds:Q", title="Before and after the first close (log scale on both sides)", scale=scale, axis=axis)
+    is_told = "first close" in set(shown["role"])
+    zero = "first close" if is_told else "first signal"
+    axis = alt.Axis(
+        values=ticks,
+        labelExpr=_TICK_LABELS.replace("first close", zero),
+        grid=True,
+        gridDash=[2, 3],
+        labelOverlap="greedy",
+    )
+    title_of_x = f"Before and after the {zero} (log scale on both sides)"
+    x = alt.X("seconds:Q", title=title_of_x, scale=scale, axis=axis)
     base = alt.Chart(shown).encode(x=x, y=y)
     points = base.mark_point(filled=True, opacity=0.95).encode(
         color=alt.Color(
@@ -69,22 +81,45 @@ def swimlanes(signals: pl.DataFrame, *, title: str, subtitle: str, uncovered: pl
             alt.Tooltip("role:N", title="Part"),
         ],
     )
-    layers = [*_holes(uncovered, y, scale, low, high), *_state(low, high, scale), *_lanes(lanes, y), points]
-    chart = alt.layer(*layers, *_names(shown, x, y)).properties(width=WIDTH, height=_LANE * len(lanes))
+    state = _state(low, high, scale) if is_told else []
+    layers = [*_holes(uncovered, y, scale, low, high), *state, *_lanes(lanes, y), points]
+    chart = alt.layer(*layers, *_names(shown, x, y, low=low, high=high)).properties(
+        width=WIDTH, height=_LANE * len(lanes)
+    )
     return themed(chart, title=title, subtitle=subtitle)
 
 
-def _names(shown: pl.DataFrame, x: alt.X, y: alt.Y) -> list[Any]:
-    """The names of signals; neighbours in a lane stand above and below in turn."""
+def _names(shown: pl.DataFrame, x: alt.X, y: alt.Y, *, low: float, high: float) -> list[Any]:
+    """The names of signals, those that decide with who did it; neighbours in a lane stand above and below in turn.
+
+    A name begins or ends at its point, on the side where there is room; what would stand on another's name is left out.
+    """
     is_few = shown.height <= _FEW
-    decisive = shown if is_few else shown.filter(pl.col("role").is_in(["first close", "duplicate"])).head(_FEW)
-    named = decisive.sort("seconds").with_columns(above=pl.int_range(pl.len()).over("lane") % 2 == 1)
+    decides = pl.col("role").is_in(["first close", "duplicate"])
+    by_whom = pl.concat_str("handler", pl.col("label").str.strip_suffix(" requested"), separator=": ")
+    spread = pl.col("seconds").sign() * pl.col("seconds").abs().log1p()
+    left, right = -math.log1p(-low), math.log1p(high)
+    named = (
+        (shown if is_few else shown.filter(decides).head(_FEW))
+        .sort("seconds")
+        .with_columns(
+            text=pl.when(decides & pl.col("label").str.ends_with("requested")).then(by_whom).fill_null(pl.col("label")),
+            at=(spread - left) / (right - left),
+        )
+        .with_columns(above=pl.int_range(pl.len()).over("lane") % 2 == 1)
+    )
+    is_free = (pl.col("at") - pl.col("at").shift(2).over("lane") > _ROOM).fill_null(value=True)
+    named = named.filter(is_free | decides).with_columns(is_left=pl.col("at") < 0.5)
     return [
-        alt.Chart(named.filter(above=is_above).select("seconds", "lane", "label"))
-        .mark_text(fontSize=10.5, dy=-15 if is_above else 17, color=INK if is_few else MUTED, limit=170)
-        .encode(x=x, y=y, text="label:N")
+        alt.Chart(named.filter(above=is_above, is_left=is_left).select("seconds", "lane", "text"))
+        .mark_text(
+            fontSize=10.5, dx=7 if is_left else -7, dy=-15 if is_above else 17, align="left" if is_left else "right",
+            color=INK if is_few else MUTED, limit=230,
+        )
+        .encode(x=x, y=y, text="text:N")
         for is_above in (False, True)
-    ]
+        for is_left in (False, True)
+    ]  # fmt: skip
 
 
 def _holes(uncovered: pl.DataFrame | None, y: alt.Y, scale: alt.Scale, low: float, high: float) -> list[Any]:

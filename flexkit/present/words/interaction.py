@@ -82,19 +82,24 @@ def swimlanes(lines: pl.DataFrame, uncovered: pl.DataFrame) -> Said:
         return Said("Nothing to show", "Signals by source", "An empty chart.", "No signal is held.")
     first: dt.datetime = lines["occurred_at"].sort()[0]
     counted = count(lines.height, "signal")
-    subtitle = f"{counted} of one interaction by source, in time from its first close, {long_day(first.date())} (UTC)"
+    is_told = "first close" in set(lines["role"])
+    zero = "first close" if is_told else "first signal"
+    subtitle = f"{counted} of one interaction by source, in time from its {zero}, {long_day(first.date())} (UTC)"
     again = lines.filter(role="duplicate")
     kinds = [kind.replace("_", " ") for kind in again["kind"].unique(maintain_order=True)]
     gap = again["seconds"].min()
     after = f", first after {duration(gap)}" if isinstance(gap, float) else ""
     title = f"Closed, then again: {listed(kinds)}{after}" if kinds else "Closed once"
+    if kinds and not is_told:
+        title = "Completed again, though nothing held tells of the first close"
     holes = [source_label(source) for source in uncovered["source"].unique(maintain_order=True)]
     lost = f" Shaded: spans of which {listed(holes)} is not held." if holes else ""
     receipt = int((lines["time_kind"] == "receipt").sum())
     has = "has" if receipt == 1 else "have"
     clocks = f" {count(receipt, 'signal')} {has} the receiver's clock, not the event's." if receipt else ""
-    caption = (
+    line = (
         "The line is the first close. Circles right of it belong to the same completion: one close sets off several "
-        f"events by design. Crosses are the duplicates.{clocks}{lost}"
+        "events by design. "
     )
+    caption = f"{line if is_told else ''}Crosses are the duplicates.{clocks}{lost}"
     return Said(title, subtitle, f"Swimlanes of {count(lines['source'].n_unique(), 'source')}; {title}.", caption)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from flexkit.terms import Cause, FixKind, Missing, Source
 
 CAUSE_LABELS: dict[str, str] = {
@@ -73,3 +75,9 @@ def source_label(source: str) -> str:
 def missing_label(missing: str) -> str:
     """What is missing, as a page calls it."""
     return MISSING_LABELS.get(missing, missing.replace("_", " "))
+
+
+def kind_words(kind: pl.Expr) -> pl.Expr:
+    """Kinds of signals in words, Twilio's own names too: ``onInteractionCreated`` is "interaction created"."""
+    own = kind.str.strip_prefix("on").str.replace_all("([a-z])([A-Z])", "${1} ${2}").str.to_lowercase()
+    return pl.when(kind.str.contains("^on[A-Z]")).then(own).otherwise(kind.str.replace_all("_", " "))
