@@ -62,7 +62,11 @@ def store(tmp_path: Path) -> Store:
         (gzip.compress(lines(*[evidence.alert(n) for n in range(99)]).encode())[:-20], "gzip file is truncated"),
         (b"\x1f\x8b\x08\x00garbage", "gzip file is"),
     ],
-)
+    ids=[
+        "nothing", "white space", "byte order mark", "binary", "ZIP", "Parquet", "bzip2", "UTF-16", "nothing, packed",
+        "binary, packed", "cut off", "no gzip",
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_evidence_is_refused_whole(
     store: Store, tmp_path: Path, content: bytes, message: str
 ) -> None:
