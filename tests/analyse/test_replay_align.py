@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexkit.analyse.replay import recorded, replay
+from flexkit.analyse.replay import outcomes, recorded, replay
 from flexkit.analyse.replay.align import AGENT, TIMER
 from flexkit.analyse.replay.match import one_to_one
 from flexkit.analyse.replay.study import Study, Terms, study
-from tests.analyse.replay_world import World, sid, typical
+from flexkit.window import Window
+from tests.analyse.replay_world import START, World, sid, typical
 
 HAPPENINGS = [
     *("close", "complete", "conversation", "step", "warn", "closed", "active", "wrapup", "timer", "canceled"),
@@ -254,3 +257,37 @@ def test_pairs_are_those_that_going_down_the_list_would_take(candidates: list[tu
             expected.append((left, right))
 
     assert sorted(one_to_one(frame, "left", "right").select("left", "right").iter_rows()) == sorted(expected)
+
+
+def test_a_retry_after_an_attempt_that_nobody_recorded_may_have_repeated_it() -> None:
+    world = typical()
+    world.event(200, 0.0, "task_canceled", sid("EV", 200))
+    world.close(200, 0.5, "janitor", trigger_id=sid("EV", 200))
+    world.warn(200, 200.2)  # the sweeper's first, whose line is lost
+    world.closed_again(200, 260.2, "sweeper", trigger_id="sweep 200")
+
+    found = outcomes(world.signals())
+
+    last = found.filter(pl.col("interaction_sid") == sid("KD", 200)).sort("occurred_at").row(-1, named=True)
+    assert last["prevents_idempotent_handling"] is None
+    assert last["prevents_check_status_first"] is True
+
+
+def test_what_a_lost_retry_borrows_does_not_come_from_agents_who_act_a_little_sooner() -> None:
+    world = typical()
+    for number in range(300, 320):
+        # Time-outs of ten seconds: with alerts cut to the second, retries come at nine to eleven.
+        world.close(number, 0.2, "slow-fn", trigger_id=f"t{number}", intent="end")
+        world.closed_again(number, 10.3, "slow-fn", trigger_id=f"t{number}", intent="end")
+        world.close(number + 50, 0.2, "slow-fn", trigger_id=f"t{number + 50}", intent="end")
+        world.add(number + 50, 4.7, "complete_requested", handler="agent-ui")
+        world.warn(number + 50, 4.7)
+    for number in range(400, 403):
+        world.close(number, 0.2, "slow-fn", trigger_id=f"t{number}", intent="end")
+        world.warn(number, 9.9)
+
+    lost = replay(world.signals(), window=Window(START + dt.timedelta(hours=1200), START + dt.timedelta(hours=1220)))
+
+    row = lost.row(by_predicate=pl.col("fix_id") == "idempotent_handling", named=True)
+    assert row["warnings_window"] == 3
+    assert row["imputed"] > 2.5

@@ -89,6 +89,15 @@ def test_none_afterwards_is_a_bound_and_never_fixed() -> None:
     assert answer.tiles[0].text.startswith("≥ −")
 
 
+def test_none_afterwards_is_said_of_counts_without_a_denominator_too() -> None:
+    counts = daily(0.03, 0.0).with_columns(exposure=24.0, estimand=pl.lit("count"))
+
+    answer = answered(counts, fixes(60))
+
+    assert "completed interactions" not in answer.headline
+    assert "none of" not in answer.headline
+
+
 @pytest.mark.parametrize("place", [-400, 400])
 def test_a_fix_outside_the_data_is_undecided_with_the_reason(place: int) -> None:
     answer = answered(daily(0.03, 0.03), fixes(place))

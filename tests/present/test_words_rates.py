@@ -68,6 +68,11 @@ def test_a_breach_within_the_interval_says_so() -> None:
     assert "interval reaches below" in words.rate(counted(2, 100), window=WINDOW, fail_above=0.019).action
 
 
+def test_a_share_below_a_threshold_that_its_interval_exceeds_says_so() -> None:
+    assert "interval reaches above" in words.rate(counted(2, 100), window=WINDOW, fail_above=0.021).action
+    assert words.rate(counted(2, 100), window=WINDOW, fail_above=0.5).action == "Not above the threshold of 50.0 %."
+
+
 def stable(level: list[int]) -> words.Said:
     frame = pl.DataFrame(
         {"date": [dt.date(2026, 8, 1) + dt.timedelta(days=n) for n in range(len(level))], "events": level,

@@ -26,37 +26,44 @@ _BOTH = (*_WARNED, *_CLOSER)
 # What must agree, the most first. Handlers must, as long as anything but the trigger's identity is
 # unknown: what one of them never writes down, another cannot stand in for.
 _RECORDED = (
-    (*_BOTH, "count", "ended", "gap"),
-    (*_BOTH, "ended", "gap"),
+    (*_BOTH, "count", "place", "ended", "gap"),
+    (*_BOTH, "place", "ended", "gap"),
+    (*_BOTH, "place", "ended", "wide"),
+    (*_BOTH, "ended", "wide"),
     (*_BOTH, "ended", "is_fast"),
     (*_BOTH, "is_fast"),
     _BOTH,
-    ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray", "ended", "gap"),
+    ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray", "ended", "wide"),
     ("is_same", "w_kind", "c_kind", "c_removal", "w_stray", "c_stray", "is_fast"),
 )
 _WARNED_ONLY = (
-    (*_WARNED, "count", "ended", "gap"),
-    (*_WARNED, "ended", "gap"),
+    (*_WARNED, "count", "place", "ended", "gap"),
+    (*_WARNED, "place", "ended", "gap"),
+    (*_WARNED, "place", "ended", "wide"),
+    (*_WARNED, "ended", "wide"),
     (*_WARNED, "ended", "is_fast"),
     (*_WARNED, "is_fast"),
     ("ended", "is_fast"),
-    (*_WARNED, "count", "ended"),
+    (*_WARNED, "count", "place", "ended"),
+    (*_WARNED, "place", "ended"),
     (*_WARNED, "ended"),
     _WARNED,
 )
 _CLOSER_ONLY = (
-    (*_CLOSER, "c_removal", "count", "ended", "gap"),
-    (*_CLOSER, "c_removal", "ended", "gap"),
-    (*_CLOSER, "ended", "gap"),
+    (*_CLOSER, "c_removal", "count", "place", "ended", "gap"),
+    (*_CLOSER, "c_removal", "place", "ended", "gap"),
+    (*_CLOSER, "c_removal", "place", "ended", "wide"),
+    (*_CLOSER, "ended", "wide"),
     (*_CLOSER, "ended", "is_fast"),
     (*_CLOSER, "is_fast"),
     ("ended", "is_fast"),
-    (*_CLOSER, "count", "ended"),
+    (*_CLOSER, "count", "place", "ended"),
+    (*_CLOSER, "place", "ended"),
     (*_CLOSER, "ended"),
     _CLOSER,
 )
 _KNOWN = ("seen", "sign")
-_UNRECORDED = (("count", "ended", "gap"), ("ended", "gap"), ("count", "ended"), ("ended",))
+_UNRECORDED = (("count", "place", "ended", "gap"), ("place", "ended", "wide"), ("place", "ended"), ("ended",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ def fix(row: Row) -> str:
     base = f"{_counts(row)} (ratio {number(row['rr'])}, 95 % {span(row['rr_lo'], row['rr_hi'], share=False)})"
     if verdict == "helped" and row["events_post"] == 0:
         bound = f", at most {percent(min(row['rr_hi'], 1.0))} of what was expected" if _known(row["rr_hi"]) else ""
-        return f"{name} helped: no duplicate in {row['exposure_post']:,.0f} completed interactions since{bound}."
+        where = "" if row["estimand"] != "dup_share" else f" in {row['exposure_post']:,.0f} completed interactions"
+        return f"{name} helped: no duplicate{where} since{bound}."
     if verdict == "helped":
         return f"{name} helped, by at least {percent(1 - row['rr_hi'])}: {base}."
     if verdict == "harmed":
@@ -84,6 +85,8 @@ def _counts(row: Row) -> str:
     if row["estimand"] != "dup_share":
         return f"{row['events_pre']:,.0f} before and {row['events_post']:,.0f} after (counts, not a rate)"
     expected = percent(row["rate_post_expected"]) if _known(row["rate_post_expected"]) else percent(row["rate_pre"])
+    if row["events_post"] == 0:
+        return f"none of {row['exposure_post']:,.0f} where {expected} were expected"
     return (
         f"{percent(row['rate_post'])} ({row['events_post']:,.0f} of {row['exposure_post']:,.0f}) "
         f"where {expected} were expected"

@@ -60,7 +60,9 @@ def rate(found: Rate, *, window: Window, fail_above: float = NEVER, zone: str = 
             ", though the interval reaches below it. " if unsure else ". "
         )
         return Answer(Verdict.BREACH, headline, action + "See root_causes for what to change first.", tiles, metrics)
-    kept = "" if fail_above >= NEVER else f"Not above the threshold of {percent(fail_above)}."
+    kept = "" if fail_above >= NEVER else f"Not above the threshold of {percent(fail_above)}"
+    if kept:
+        kept += ", though the interval reaches above it." if found.hi > fail_above else "."
     return Answer(Verdict.OK, headline, kept, tiles, metrics)
 
 
