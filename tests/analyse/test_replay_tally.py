@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flexkit.analyse.replay import shapley
 from flexkit.analyse.replay.rerun import KINDS, SUBSETS
-from flexkit.analyse.replay.tally import adopted, in_sequence, shapley
+from flexkit.analyse.replay.tally import adopted, in_sequence
 
 
 def test_the_airport_game_has_its_published_shares() -> None:

@@ -12,6 +12,7 @@ from flexkit.analyse.replay.readings import Reach
 from flexkit.analyse.replay.status import Reason, ReplayStatus
 from flexkit.analyse.replay.study import DELTA_READ, TTL, Recorded, recorded
 from flexkit.analyse.replay.table import ASSUMPTIONS, SCHEMA
+from flexkit.analyse.replay.tally import shapley
 from flexkit.analyse.replay.verify import calibration, predictions
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "ranking",
     "recorded",
     "replay",
+    "shapley",
 ]
