@@ -50,15 +50,17 @@ def by_cause(causes: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def by_handler(causes: pl.DataFrame, *, most: int = 10) -> pl.DataFrame:
-    """Duplicates by the handler that completed again (handler, cause, count), the *most* frequent handlers only."""
-    counts = (
-        of_flex(causes).group_by(pl.col("second_handler").alias("handler"), "cause").agg(count=pl.len().cast(pl.Int64))
-    )
-    top = counts.group_by("handler").agg(pl.col("count").sum()).sort("count", "handler", descending=[True, False])
-    kept = top.head(most).select("handler")
-    return counts.join(kept, on="handler", how="semi", nulls_equal=True).sort(
-        "count", "handler", "cause", descending=[True, False, False]
+def by_handlers(causes: pl.DataFrame, *, most: int = 10) -> pl.DataFrame:
+    """Duplicates by who closed first, who completed again, and cause: first_handler, second_handler, cause, count.
+
+    Only the *most* frequent pairs, the most frequent first. One of a pair alone is half an answer: whether the close
+    came too early or the completion once too often is for the cause to say.
+    """
+    pair = ["first_handler", "second_handler"]
+    counts = of_flex(causes).group_by(*pair, "cause").agg(count=pl.len().cast(pl.Int64))
+    totals = counts.group_by(pair).agg(pl.col("count").sum()).sort("count", *pair, descending=[True, False, False])
+    return counts.join(totals.head(most).select(pair), on=pair, how="semi", nulls_equal=True).sort(
+        "count", *pair, "cause", descending=[True, False, False, False]
     )
 
 

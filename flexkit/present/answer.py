@@ -21,6 +21,13 @@ LABELS: dict[str, str] = {
     Verdict.UNDECIDED: "Cannot tell",
     Verdict.FAILED: "Failed",
 }
+UNTESTED = "Answered"
+"""What an answer is called that is held against no threshold: “OK” would promise a test that nobody asked for."""
+
+
+def label(verdict: str, *, is_tested: bool = True) -> str:
+    """A verdict as pages and logs call it."""
+    return LABELS[verdict] if is_tested or verdict != Verdict.OK else UNTESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +45,23 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict, the sentence that says it, what to do next, and its numbers with their denominators."""
+    """A verdict, the sentence that says it, what to do next, and its numbers with their denominators.
+
+    *is_tested* says whether a threshold or a target was applied: without one, ok means no more than "answered".
+    """
 
     verdict: Verdict
     headline: str
     action: str = ""
     tiles: tuple[Tile, ...] = ()
     metrics: Mapping[str, float | int | None] = field(default_factory=dict)
+    is_tested: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: numbers that are not finite become null."""
         return {
             "verdict": str(self.verdict),
+            "is_tested": self.is_tested,
             "headline": self.headline,
             "action": self.action,
             "tiles": [tile.to_dict() for tile in self.tiles],
@@ -65,11 +77,11 @@ class Answer:
             f"<li>{escape(tile.label)}: <strong>{escape(tile.text)}</strong> {escape(tile.note)}</li>"
             for tile in self.tiles
         )
-        verdict = LABELS[self.verdict]
+        verdict = label(self.verdict, is_tested=self.is_tested)
         return f"<p><strong>{verdict}: {escape(self.headline)}</strong></p>{action}<ul>{tiles}</ul>"
 
     def _text(self) -> str:
-        return f"{LABELS[self.verdict]}: {self.headline} {self.action}".rstrip()
+        return f"{label(self.verdict, is_tested=self.is_tested)}: {self.headline} {self.action}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from flexkit.analyse.handlers import AGENT
 from flexkit.analyse.standout import ANY_CAUSE
 from flexkit.analyse.tallies import worth_reading
 from flexkit.present.words.labels import cause_label, fix_label, kind_words, missing_label, source_label
@@ -53,17 +54,34 @@ def sequence(ranked: pl.DataFrame) -> pl.DataFrame:
     return steps.select(label=_said("fix_id", fix_label), before=pl.col("after") + gain, after="after", prevented=gain)
 
 
+def pairs(counts: pl.DataFrame) -> pl.DataFrame:
+    """The *counts* of `tallies.by_handlers` with each pair as one text, for `charts.by_handler`."""
+    first, second = (pl.col(name).fill_null("unknown") for name in ("first_handler", "second_handler"))
+    twice = pl.when(pl.col("first_handler") == pl.col("second_handler"))
+    pair = twice.then(pl.format("{}, twice", first)).otherwise(pl.format("{}, then {}", first, second))
+    return counts.select(pair.alias("handlers"), "cause", "count")
+
+
 def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
-    """Which automation to change in which way, of `replay.per_handler`, as a page lists it."""
-    return per_handler.head(most).select(
-        "handler",
-        change=_said("fix_kind", fix_label),
-        warnings_prevented="prevented",
-        at_least="bound_lo",
-        at_most="bound_hi",
-        share="share",
-        closes_too_early_prevented="prevented_premature_closes",
+    """Which automation to change in which way, of `replay.per_handler`, as a page lists it; only what prevents some."""
+    helps = pl.coalesce("prevented", "bound_hi") + pl.col("prevented_premature_closes") > 0
+    return (
+        per_handler.filter(helps)
+        .head(most)
+        .select(
+            _WHO,
+            change=_said("fix_kind", fix_label),
+            warnings_prevented="prevented",
+            at_least="bound_lo",
+            at_most="bound_hi",
+            share="share",
+            closes_too_early_prevented="prevented_premature_closes",
+        )
     )
+
+
+# A person at work is no automation, whatever a source calls her.
+_WHO = pl.col("handler").replace({"worker": AGENT, "user": AGENT})
 
 
 def reading_list(found: pl.DataFrame) -> pl.DataFrame:
@@ -151,7 +169,8 @@ def balances(effects: pl.DataFrame) -> pl.DataFrame:
         ratio=pl.col("rr").fill_nan(None),
         at_least=pl.when(pl.col("rr").is_not_nan()).then("lo"),
         at_most=pl.col("hi").fill_nan(None),
-        is_worse="is_worse",
+        # Without a ratio nothing can be said; "no" would say something.
+        is_worse=pl.when(pl.col("rr").is_not_nan()).then("is_worse"),
     )
 
 
@@ -169,7 +188,7 @@ def _said(column: str, say: Callable[[str], str]) -> pl.Expr:
 def lanes(lines: pl.DataFrame) -> pl.DataFrame:
     """A `timeline` for `charts.swimlanes`: sources by name, kinds as words, times as text."""
     return lines.select(
-        "seconds", lane=_said("source", source_label), label=_KIND, role="role", handler="handler", clock=_CLOCK
+        "seconds", lane=_said("source", source_label), label=_KIND, role="role", handler=_WHO, clock=_CLOCK
     )
 
 
@@ -180,7 +199,7 @@ def evidence(lines: pl.DataFrame) -> pl.DataFrame:
         source=_said("source", source_label),
         what=_KIND,
         part="role",
-        handler="handler",
+        handler=_WHO,
         outcome="outcome",
         evidence="evidence_sid",
         trigger="trigger_id",
@@ -212,7 +231,7 @@ def stands_out(found: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
         .sort("stands_out", "excess_low", descending=True)
         .head(most)
         .select(
-            label=pl.format("{}: {}", pl.col("dimension").str.replace_all("_", " ").str.replace(" sid", ""), "value"),
+            label=pl.format("{} {}", _DIMENSION, pl.col("value").str.replace(_SID, "$1…$2")),
             ratio="rr",
             lo="rr_low",
             hi="rr_high",
@@ -223,6 +242,10 @@ def stands_out(found: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
         )
         .filter(pl.col("ratio").is_finite() & (pl.col("ratio") > 0) & (pl.col("lo") > 0) & pl.col("hi").is_finite())
     )
+
+
+_DIMENSION = pl.col("dimension").str.replace_all("_", " ").str.replace(" sid", "").str.to_titlecase()
+_SID = "^([A-Z]{2}[0-9a-f]{4})[0-9a-f]{24}([0-9a-f]{4})$"
 
 
 def sources(status: StoreStatus) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ LIMIT = 120
 
 _RATE_ENDS = ("_rate", "_share", "completeness")
 _RATES = {"rate", "share", "dup_share", "expected", "lower", "upper", "lo", "hi", "value", "centre"}
+_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d(\.\d+)?)?)?")
 _WORDS = {"cause", "cause_label", "status", "missing", "verdict", "kind", "evidence_kind", "state"}
 
 
@@ -55,18 +58,30 @@ class Table:
 
     def to_html(self, *, caption: str) -> str:
         """A ``<table>`` with row and column headings; everything in it is escaped."""
-        numbers = " ".join(f"n{at}" for at, is_number in enumerate(self.numeric, start=1) if is_number)
+        kinds = " ".join(f"{kind}{at}" for at, kind in enumerate(self._kinds(), start=1) if kind)
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
         # End tags of rows and cells are optional in HTML; leaving them out halves a long table.
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in self.rows)
         titled = f"<caption>{escape(caption)}</caption>" if caption else ""
         more = f"<p>and {self.left_out:,} more rows</p>" if self.left_out else ""
-        return f'<table class="{numbers}">{titled}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
+        return f'<table class="{kinds}">{titled}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
+
+    def _kinds(self) -> list[str]:
+        """Of each column, how it is set: n for numbers, s for SIDs, t for times, "" for words."""
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.headings)
+        return ["n" if is_number else _kind(cells) for is_number, cells in zip(self.numeric, columns, strict=True)]
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         lines = ["\t".join(row) for row in (self.headings, *self.rows)]
         html = self.to_html(caption="")
         return {TABLE_MIME: self.to_dict(), "text/html": html, "text/plain": "\n".join(lines)}
+
+
+def _kind(cells: tuple[str, ...]) -> str:
+    told = [cell for cell in cells if cell != NONE]
+    if told and all(map(_SID.fullmatch, told)):
+        return "s"
+    return "t" if told and all(map(_TIME.fullmatch, told)) else ""
 
 
 def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
@@ -87,7 +102,8 @@ def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
 
 
 def _heading(name: str, dtype: pl.DataType) -> str:
-    words = name.removesuffix("_seconds").replace("_", " ")
+    words = name.removesuffix("_seconds").replace("_", " ").strip()
+    words = words[:1].upper() + re.sub(r"\bsid\b", "SID", words[1:])
     zone = getattr(dtype, "time_zone", None)
     return f"{words} ({zone})" if zone else words
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import secrets
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexkit.present.answer import LABELS, RUN_MIME
-from flexkit.present.colours import CAUSE_COLOURS, DARK
+from flexkit.present.answer import RUN_MIME
 from flexkit.present.figure import FIGURE_MIME, LAB_MIME
 from flexkit.present.lean import without_grammar
 from flexkit.present.table import TABLE_MIME, Table
 from flexkit.report import drawing
 from flexkit.report import record as records
-from flexkit.terms import Cause
+from flexkit.report.pages import TEMPLATES, asset, environment, policy
 
 with without_grammar():
     from nbconvert.exporters import HTMLExporter
@@ -26,8 +22,6 @@ with without_grammar():
 if TYPE_CHECKING:
     from flexkit.report.drawing import Drawings
     from flexkit.report.record import Record
-
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +53,8 @@ def page(executed: Any, record: Record, before: Record | None, drawings: Drawing
             since=records.changes(record, before),
             charts=figures.charts,
             vega=vega,
-            script=_asset("page.js"),
-            policy=policy(*([drawing.policy_hash(_asset("page.js")), vega_hash] if figures.charts else [])),
+            script=asset("page.js"),
+            policy=policy(*([drawing.policy_hash(asset("page.js")), vega_hash] if figures.charts else [])),
             home="../../index.html",
         )
     )
@@ -85,28 +79,6 @@ def failure(record: Record, last_good: Record | None) -> str:
 def moved_up(rendered: str) -> str:
     """A run's page as its copy one folder higher: only its links to neighbours differ."""
     return re.sub(r'href="\.\./', 'href="', rendered)
-
-
-def policy(*scripts: str) -> str:
-    """What a page may do: run exactly our scripts, use our style, show its own images. Nothing is loaded."""
-    allowed = " ".join(scripts) or "'none'"
-    style = drawing.policy_hash(style_sheet())
-    own = f"script-src {allowed}; style-src {style}; img-src data:"
-    return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
-
-
-@cache
-def style_sheet() -> str:
-    """The page's style, with the dark counterpart of every colour that charts use."""
-    plain = CAUSE_COLOURS[Cause.UNDETERMINED]
-    dark = "".join(
-        f'.plot [fill="{light}"]{{fill:{shown}}}.plot [stroke="{light}"]{{stroke:{shown}}}'
-        for light, shown in DARK.items()
-    )
-    return (
-        f"{_asset('style.css')}@media screen and (prefers-color-scheme:dark){{{dark}}}"
-        f'.plot [fill="{plain}"]{{fill:url(#hatch)}}'
-    )
 
 
 def chart_of(output: Any) -> dict[str, Any] | None:
@@ -209,7 +181,7 @@ def _export(exporter: Any, executed: Any, cells: list[Any]) -> str:
 def _exporter(figures: _Figures | None) -> Any:
     exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
         template_name="cells",
-        extra_template_basedirs=[str(_TEMPLATES)],
+        extra_template_basedirs=[str(TEMPLATES)],
         exclude_anchor_links=True,
         require_js_url="",
         mathjax_url="",
@@ -264,25 +236,3 @@ def _folded_code(cell: Any, *, summary: str = "Code") -> str:
     code = highlight(cell.source, PythonLexer(), HtmlFormatter(nowrap=True))
     block = f'<pre tabindex="0"><code>{code}</code></pre>'
     return f'<details class="code"><summary>{summary}</summary>{block}</details>' if summary else block
-
-
-@cache
-def environment() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["when"] = _when
-    environment.globals.update(labels=LABELS, style=style_sheet())
-    return environment
-
-
-def _when(instant: str) -> str:
-    moment = dt.datetime.fromisoformat(instant)
-    return f"{moment.day} {moment:%b %Y}" + (f", {moment:%H:%M}" if moment.hour or moment.minute else "")
-
-
-@cache
-def _asset(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flexkit.report import record as records
-from flexkit.report.html import environment, policy
+from flexkit.report.pages import environment, policy
 
 if TYPE_CHECKING:
     from flexkit.report.record import Record

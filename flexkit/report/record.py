@@ -7,7 +7,7 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from flexkit.present.answer import LABELS, RUN_MIME
+from flexkit.present.answer import LABELS, RUN_MIME, label
 from flexkit.present.words.numbers import count, number, percent
 from flexkit.terms import Verdict
 
@@ -18,6 +18,7 @@ SCHEMA = "flexkit.run/1"
 _VERSIONS = ("flexkit", "polars", "altair", "vl-convert-python", "papermill", "nbconvert")
 _FROM_NOTEBOOK: dict[str, Any] = {
     "verdict": str(Verdict.UNDECIDED),
+    "is_tested": True,
     "headline": "This notebook gives no verdict.",
     "action": "",
     "tiles": [],
@@ -116,7 +117,7 @@ def changes(record: Record, before: Record | None) -> dict[str, Any] | None:
     since = f"Since the run of {when:%-d %B %Y, %H:%M} UTC"
     verdict = ""
     if before["verdict"] != record["verdict"]:
-        verdict = f" the verdict went from “{LABELS[before['verdict']]}” to “{LABELS[record['verdict']]}”"
+        verdict = f" the verdict went from “{label_of(before)}” to “{label_of(record)}”"
     if moved:
         sentence = f"{since}{verdict + ', and' if verdict else ''} these numbers moved:"
     else:
@@ -161,10 +162,15 @@ def read(text: str) -> Record | None:
     return record if record["verdict"] in LABELS else None
 
 
+def label_of(record: Record) -> str:
+    """A record's verdict as pages and logs call it."""
+    return label(record["verdict"], is_tested=record.get("is_tested", True))
+
+
 def line(record: Record) -> str:
     """A record as one line for a log."""
     seconds = f" in {record['seconds']:.1f} s" if "seconds" in record else ""
-    return f"{record['report']}: {LABELS[record['verdict']]}{seconds}: {record['headline']}"
+    return f"{record['report']}: {label_of(record)}{seconds}: {record['headline']}"
 
 
 def summary(records: list[Record]) -> str:

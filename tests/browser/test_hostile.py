@@ -43,7 +43,7 @@ chart = charts.breakdown(units, title=words[0] + words[6], subtitle=words[1] + w
 figure(chart, alt=words[0] + words[1], caption=" ".join(words), table=units)"""
 
 CAUSES = f"""words = {HOSTILE!r}
-counts = pl.DataFrame({{"handler": words, "cause": ["undetermined"] * len(words), "count": [1] * len(words)}})
+counts = pl.DataFrame({{"handlers": words, "cause": ["undetermined"] * len(words), "count": [1] * len(words)}})
 figure(charts.by_handler(counts, title="t", subtitle="s"), alt="a", caption="b", table=counts)"""
 
 FOREIGN = f"""from IPython.display import HTML, Javascript, Markdown

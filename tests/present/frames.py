@@ -44,7 +44,9 @@ BY_CAUSE = pl.DataFrame(
     {"cause": CAUSES, "count": [20, 10, 5, 3], "lo": [15.0, 6.0, 2.0, 1.0], "hi": [25.0, 15.0, 9.0, 7.0],
      "share": [0.53, 0.26, 0.13, 0.08]}
 )  # fmt: skip
-BY_HANDLER = pl.DataFrame({"handler": ["close-fn", None, HOSTILE], "cause": CAUSES[:3], "count": [9, 3, 1]})
+BY_HANDLER = pl.DataFrame(
+    {"handlers": ["close-fn, twice", "unknown, then x", HOSTILE], "cause": CAUSES[:3], "count": [9, 3, 1]}
+)
 PER_DAY = pl.DataFrame(
     [{"date": day, "cause": cause, "count": at % 4} for at, day in enumerate(DAYS) for cause in CAUSES]
 )

@@ -48,8 +48,8 @@ def test_cells_are_formatted_by_name_and_type() -> None:
         "2026-10-14", "2026-10-14 09:05", "1.23 %", "2 min 5 s", "20,341", "duplicate processing", "KD_a", "yes",
         "a, b", "–",
     )  # fmt: skip
-    assert shown.headings[1] == "occurred at (UTC)"
-    assert shown.headings[3] == "gap"
+    assert shown.headings[1] == "Occurred at (UTC)"
+    assert shown.headings[3] == "Gap"
 
 
 def test_numbers_are_aligned_and_words_are_not() -> None:
@@ -73,3 +73,10 @@ def test_what_a_report_reads_is_the_same_table() -> None:
     shown = table(pl.DataFrame({"a": [1, None]}))
 
     assert Table.from_dict(shown._repr_mimebundle_()[TABLE_MIME]) == shown
+
+
+def test_columns_of_numbers_sids_and_times_are_marked_so_that_pages_can_set_them() -> None:
+    sids, times = ["KD" + "0" * 32, None], ["2026-10-14 09:05", None]
+    frame = pl.DataFrame({"who": ["x", "KD"], "interaction_sid": sids, "at": times, "count": [1, 2]})
+
+    assert '<table class="s2 t3 n4">' in table(frame).to_html(caption="")

@@ -36,7 +36,7 @@ def causes(*rows: tuple[str, str | None]) -> pl.DataFrame:
 
 def answered(*rows: tuple[str, str | None], completed: int = 1000) -> Any:
     found = causes(*rows)
-    return words.causes(tallies.by_cause(found), tallies.by_handler(found), completed=completed, window=WINDOW)
+    return words.causes(tallies.by_cause(found), tallies.by_handlers(found), completed=completed, window=WINDOW)
 
 
 def test_no_evidence_is_no_answer() -> None:
@@ -62,7 +62,16 @@ def test_the_most_frequent_known_cause_names_its_automation_and_fix() -> None:
 
     assert answer.verdict == Verdict.OK
     assert "“Same event processed twice”: 2 of 4 duplicates (50.0 %)" in answer.headline
-    assert answer.action.startswith("Start with sweeper, which completed again in 2 of them: handle each event once.")
+    assert answer.action == (
+        "Start with sweeper, which completed again in 2 of them, most often after close-fn: handle each event once."
+    )
+
+
+def test_a_close_that_came_too_early_is_changed_at_who_closed_not_at_the_agent_after_it() -> None:
+    instead = Cause.CLOSED_INSTEAD_OF_PARTICIPANT
+    answer = answered((instead, "agent (Flex)"), (instead, "agent (Flex)"), (C1, "sweeper"))
+
+    assert answer.action.startswith("Start with close-fn, which closed first in 2 of them, most often before agent")
 
 
 def test_with_too_little_known_the_order_is_left_open() -> None:
@@ -96,15 +105,17 @@ def test_the_gap_is_told_by_its_median() -> None:
 
 
 def test_a_handler_that_nobody_names_is_unknown() -> None:
-    said = words.by_handler(tallies.by_handler(causes((UNKNOWN, None), (UNKNOWN, None), (C1, "x"))), window=WINDOW)
+    found = tallies.by_handlers(causes((UNKNOWN, None), (UNKNOWN, None), (C1, "close-fn")))
 
-    assert said.title == "x completes again most often: 1 of 3 duplicates"
-    assert "unknown 2" in said.alt
+    said = words.by_handler(frames.pairs(found), window=WINDOW)
+
+    assert said.title == "Most often close-fn, twice: 1 of 3 duplicates"
+    assert "close-fn, then unknown 2" in said.alt
 
 
 @pytest.mark.parametrize("say", [words.pareto, words.by_handler])
 def test_nothing_has_words_too(say: Any) -> None:
-    empty = tallies.by_cause(causes()) if say is words.pareto else tallies.by_handler(causes())
+    empty = tallies.by_cause(causes()) if say is words.pareto else frames.pairs(tallies.by_handlers(causes()))
 
     assert say(empty, window=WINDOW).title
 
@@ -121,8 +132,8 @@ def replayed(**changes: Any) -> pl.DataFrame:
 
 def test_the_first_fix_is_one_sentence_with_what_it_would_save() -> None:
     assert words.first_fix(replayed()) == (
-        "Do first: check the status before closing. It would prevent about 5.5 warnings a week [2.3 to 8.9], "
-        "85.0 % of the warnings."
+        "Do first: check the status before closing, which would prevent about 5.5 warnings a week "
+        "(90 % interval 2.3 to 8.9), 85.0 % of all."
     )
 
 

@@ -6,8 +6,9 @@ from flexkit.present.charts.causes import by_handler, gap_times, missing_evidenc
 from flexkit.present.charts.coverage import coverage
 from flexkit.present.charts.effects import counterfactual, forest, placebo, predicted_and_realised, residuals
 from flexkit.present.charts.interaction import swimlanes
-from flexkit.present.charts.rates import breakdown, days_between, funnel, heatmap, rate_over_time
+from flexkit.present.charts.rates import days_between, rate_over_time
 from flexkit.present.charts.replay import prevented, sequence
+from flexkit.present.charts.units import breakdown, funnel, heatmap
 
 __all__ = [
     "breakdown",

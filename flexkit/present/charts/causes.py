@@ -59,29 +59,29 @@ def pareto(counts: pl.DataFrame, *, title: str, subtitle: str) -> Any:
 
 
 def by_handler(counts: pl.DataFrame, *, title: str, subtitle: str) -> Any:
-    """Duplicates by the handler that completed again, split by cause.
+    """Duplicates by the pair of handlers, split by cause.
 
-    *counts* has handler, cause and count.
+    *counts* has handlers, cause and count.
     """
     if counts.is_empty():
         return themed(parts.nothing_to_draw("No handler is known for any duplicate."), title=title, subtitle=subtitle)
-    shown = _labelled(counts.select(pl.col("handler").fill_null("unknown"), "cause", "count")).with_columns(
-        total=pl.col("count").sum().over("handler")
+    shown = _labelled(counts.select("handlers", "cause", "count")).with_columns(
+        total=pl.col("count").sum().over("handlers")
     )
-    order = shown.sort("total", "handler", descending=[True, False])["handler"].unique(maintain_order=True).to_list()
-    rows = parts.rows(order, field="handler")
+    order = shown.sort("total", "handlers", descending=[True, False])["handlers"].unique(maintain_order=True).to_list()
+    rows = parts.rows(order, field="handlers")
     bars = alt.Chart(shown).mark_bar(stroke=OUTLINE, strokeWidth=0.8, height=15, yOffset=10).encode(
         y=rows,
         x=alt.X("sum(count):Q", title="Duplicates", axis=_COUNTS),
         color=_legend(shown),
         order=alt.Order("rank:Q"),
         tooltip=[
-            alt.Tooltip("handler:N", title="Handler"),
+            alt.Tooltip("handlers:N", title="Who"),
             alt.Tooltip("label:N", title="Cause"),
             alt.Tooltip("count:Q", title="Duplicates", format=","),
         ],
     )  # fmt: skip
-    names = shown.unique("handler").select("handler", text=pl.format("{} · {}", "handler", parts.grouped("total")))
+    names = shown.unique("handlers").select("handlers", text=pl.format("{} · {}", "handlers", parts.grouped("total")))
     labels = parts.row_labels(alt.Chart(names).encode(y=rows))
     chart = alt.layer(bars, labels).properties(width=WIDTH, height=parts.ROW * len(order))
     return themed(chart, title=title, subtitle=subtitle)
@@ -100,7 +100,7 @@ def over_time(
     heights = alt.Scale(domain=[0, 1.05 * max([1, *shown["count"]])], nice=False)
     causes = shown.sort("rank")["cause"].unique(maintain_order=True).to_list()
     fixes = parts.within(fixes, daily)
-    strips = parts.fix_strip(fixes, zone=zone)
+    strips = parts.fix_strip(fixes, zone=zone, days=shown)
     for cause in causes:
         last = cause == causes[-1]
         bars = (

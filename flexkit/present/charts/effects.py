@@ -65,7 +65,7 @@ def counterfactual(
         base.mark_line(color=FIX, strokeDash=[5, 3], strokeWidth=1.6).encode(x=x, y="expected:Q"),
         base.mark_line(color=SERIES, strokeWidth=1.6).encode(x=x, y=y),
         base.mark_point(filled=True, size=30, color=SERIES, opacity=1).encode(x=x, y=y, tooltip=tooltip),
-        *parts.fix_marks(parts.within(fixes, days), zone=zone),
+        *parts.fix_marks(parts.within(fixes, days), zone=zone, days=shown),
     ]
     top = alt.layer(*layers).add_params(zoom_on_time()).properties(width=WIDTH, height=220)
     return themed(_with_cumulated(top, shown, zone), title=title, subtitle=subtitle)

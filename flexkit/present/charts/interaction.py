@@ -69,7 +69,10 @@ def swimlanes(signals: pl.DataFrame, *, title: str, subtitle: str, uncovered: pl
     base = alt.Chart(shown).encode(x=x, y=y)
     points = base.mark_point(filled=True, opacity=0.95).encode(
         color=alt.Color(
-            "role:N", title=None, legend=alt.Legend(offset=26), scale=alt.Scale(domain=_ROLES, range=_COLOURS)
+            "role:N",
+            title=None,
+            legend=alt.Legend(offset=30, columns=5),
+            scale=alt.Scale(domain=_ROLES, range=_COLOURS),
         ),
         shape=alt.Shape("role:N", title=None, scale=alt.Scale(domain=_ROLES, range=_SHAPES)),
         size=alt.Size("size:Q", scale=None),

@@ -20,7 +20,9 @@ TIME = alt.Scale(type="utc", padding=12, nice=False)
 ROW = 42
 """Height of a row that has its label above its mark, so that phones need no room beside it."""
 
+SHARE = "Interactions with a duplicate"
 _DAY_FORMAT = "%-d %b"
+_LINE = 14
 
 
 def wall_clock(frame: pl.DataFrame, *columns: str, zone: str = "UTC") -> pl.DataFrame:
@@ -56,29 +58,46 @@ def share_axis(title: str, *, field: str, top: float | None = None, percent: boo
     return alt.Y(f"{field}:Q", title=title, axis=SHARE_AXIS if percent else alt.Axis(tickCount=5), scale=scale)
 
 
-def fix_marks(fixes: pl.DataFrame | None, *, zone: str, labels: bool = True, axis: bool = True) -> list[Any]:
-    """A dashed rule per fix, labelled with its title: where in time something was changed."""
+def fix_marks(
+    fixes: pl.DataFrame | None,
+    *,
+    zone: str,
+    labels: bool = True,
+    axis: bool = True,
+    days: pl.DataFrame | None = None,
+) -> list[Any]:
+    """A dashed rule per fix, labelled with its title: where in time something was changed.
+
+    *days* (with `date` as `wall_clock` gives it) are those of the chart, which tell on which side a title has room.
+    """
     if fixes is None or fixes.is_empty():
         return []
-    # Neighbours' titles stand in turn on two lines.
+    # Neighbours' titles stand in turn on two lines; a rule begins at its own line, so it crosses no title.
     fixes = fixes.sort("deployed_at").with_columns(line=pl.int_range(pl.len()) % 2)
     shown = wall_clock(fixes.select("title", "line", date="deployed_at"), "date", zone=zone)
-    is_long = pl.col("title").str.len_chars() > 40
-    shown = shown.with_columns(
-        pl.when(is_long).then(pl.col("title").str.slice(0, 39) + "…").otherwise("title").alias("title")
-    )
     x = alt.X("date:T", scale=TIME) if axis else alt.X("date:T", scale=TIME, axis=None)
-    base = alt.Chart(shown).encode(x=x)
-    rule = base.mark_rule(color=FIX, strokeDash=[5, 3], strokeWidth=1.5, clip=True)
+    rule: dict[str, Any] = {"color": FIX, "strokeDash": [5, 3], "strokeWidth": 1.5, "clip": True}
     if not labels:
-        return [rule]
-    texts = [
-        alt.Chart(shown.filter(line=line))
-        .mark_text(color=FIX, align="left", baseline="top", dx=5, y=2 + 14 * line, fontSize=11, clip=True)
-        .encode(x=x, text="title:N")
-        for line in sorted(set(shown["line"]))
-    ]
-    return [rule, *texts]
+        return [alt.Chart(shown).mark_rule(**rule).encode(x=x)]
+    first, last = (
+        (days if days is not None else shown).select(first=pl.col("date").min(), last=pl.col("date").max()).row(0)
+    )
+    marks = []
+    for line in sorted(set(shown["line"])):
+        base = alt.Chart(shown.filter(line=line)).encode(x=x)
+        marks.append(base.mark_rule(**rule).encode(y=alt.value(_LINE * line), y2=alt.value("height")))
+    # A title stands right of its rule; near the right edge, where no room is left for it, it stands left.
+    third = (pl.col("date") >= first + 0.45 * (last - first)).cast(pl.Int8) + (
+        pl.col("date") >= first + 0.75 * (last - first)
+    ).cast(pl.Int8)
+    for (line, place), own in shown.group_by("line", third.alias("place"), maintain_order=True):
+        side: Any = {"align": "right", "dx": -5} if place == 2 else {"align": "left", "dx": 5}
+        room = WIDTH * (0.5, 0.3, 0.5)[int(place)]
+        text = alt.Chart(own.drop("place", strict=False)).mark_text(
+            color=FIX, baseline="top", y=2 + _LINE * line, fontSize=11, limit=room, clip=True, **side
+        )
+        marks.append(text.encode(x=x, text="title:N"))
+    return marks
 
 
 def day_span(frame: pl.DataFrame, *, share: float = 0.7) -> pl.DataFrame:
@@ -121,10 +140,12 @@ def _date(value: Any) -> Any:
     return value.date() if hasattr(value, "date") else value
 
 
-def fix_strip(fixes: pl.DataFrame | None, *, zone: str) -> list[Any]:
+def fix_strip(fixes: pl.DataFrame | None, *, zone: str, days: pl.DataFrame) -> list[Any]:
     """The titles of fixes in a strip of their own, for charts whose panels have no room for text."""
-    marks = fix_marks(fixes, zone=zone, axis=False)
-    return [alt.layer(*marks).properties(width=WIDTH, height=18 if len(marks) == 2 else 32)] if marks else []
+    if fixes is None or fixes.is_empty():
+        return []
+    marks = fix_marks(fixes, zone=zone, axis=False, days=days)
+    return [alt.layer(*marks).properties(width=WIDTH, height=18 if fixes.height == 1 else 32)]
 
 
 def spans(frame: pl.DataFrame, *, colour: str, opacity: float = 1.0) -> list[Any]:
@@ -157,3 +178,9 @@ def nothing_to_draw(words: str) -> Any:
     )
     view = alt.ViewBackground(stroke=GRID, strokeDash=[4, 4])
     return note.encode(text="words:N").properties(width=WIDTH, height=80, view=view)
+
+
+def largest(frame: pl.DataFrame, column: str) -> float:
+    """The largest value of *column*, 0 where there is none."""
+    top = frame[column].cast(pl.Float64).fill_nan(None).max()
+    return float(top) if isinstance(top, float) else 0.0

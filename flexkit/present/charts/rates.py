@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import polars as pl
@@ -10,10 +11,7 @@ from flexkit.present.charts import parts
 from flexkit.present.charts.theme import (
     ALARM,
     AXIS,
-    HEAT,
-    INK,
     MUTED,
-    OUTLINE,
     SERIES,
     SERIES_LIGHT,
     SHADE,
@@ -28,18 +26,9 @@ with without_grammar():
     import altair as alt
 
 
-_SHARE = "Interactions with a duplicate"
-
-
-def _top(frame: pl.DataFrame, column: str) -> float:
-    """The largest value of *column*, 0 where there is none."""
-    top = frame[column].cast(pl.Float64).fill_nan(None).max()
-    return float(top) if isinstance(top, float) else 0.0
-
-
 _LEFT: Any = "left"
 _RIGHT: Any = "right"
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_CENTRE: Any = "center"
 
 
 def rate_over_time(
@@ -49,7 +38,7 @@ def rate_over_time(
     subtitle: str,
     fixes: pl.DataFrame | None = None,
     zone: str = "UTC",
-    measure: str = _SHARE,
+    measure: str = parts.SHARE,
     percent: bool = True,
 ) -> Any:
     """A control chart per day with its limits, and the interactions per day beneath.
@@ -71,7 +60,9 @@ def rate_over_time(
         size=pl.when("is_signal").then(95).when("is_partial").then(40).otherwise(26),
     )  # fmt: skip
     x = parts.day_axis(zone, title="", labels=False)
-    top = 1.1 * max(_top(shown, "value"), min(_top(shown, "upper"), 1.6 * _top(shown, "value")))
+    top = 1.1 * max(
+        parts.largest(shown, "value"), min(parts.largest(shown, "upper"), 1.6 * parts.largest(shown, "value"))
+    )
     base = alt.Chart(shown).encode(x=x)
     y = parts.share_axis(measure, field="value", top=top, percent=percent)
     band = base.mark_area(color=SERIES, opacity=0.1, clip=True).encode(
@@ -98,17 +89,21 @@ def rate_over_time(
     named = shown.filter(pl.col("state") != "inside").with_columns(
         pl.when(state="partial").then(pl.lit("partial")).otherwise(pl.col("date").dt.to_string("%-d %b")).alias("note")
     )
-    notes = alt.Chart(named.select("date", "value", "note")).mark_text(dy=-11, fontSize=11, color=MUTED, clip=True)
-    notes = notes.encode(x=x, y="value:Q", text="note:N")
+    notes = [
+        alt.Chart(side.select("date", "value", "note"))
+        .mark_text(dy=-11, fontSize=11, color=MUTED, clip=True, align=align, dx=dx)
+        .encode(x=x, y="value:Q", text="note:N")
+        for align, dx, side in _at_edges(named, shown)
+    ]
     gaps = shown.filter("is_gap").with_columns(end=pl.col("date").dt.offset_by("1d"))
     layers = [
         *parts.spans(gaps, colour=SHADE),
         band,
         centre,
         line,
-        *parts.fix_marks(parts.within(fixes, chart), zone=zone),
+        *parts.fix_marks(parts.within(fixes, chart), zone=zone, days=shown),
         points,
-        notes,
+        *notes,
     ]
     upper = alt.layer(*layers).add_params(zoom_on_time()).properties(width=WIDTH, height=240)
     lower = (
@@ -130,135 +125,25 @@ def rate_over_time(
     return themed(stacked, title=title, subtitle=subtitle)
 
 
+def _at_edges(named: pl.DataFrame, days: pl.DataFrame) -> list[tuple[Any, int, pl.DataFrame]]:
+    """*named* by how a text above a point must stand to be whole: at the first days, at the last, between."""
+    first, last = days["date"].min(), days["date"].max()
+    assert isinstance(first, dt.datetime)  # noqa: S101 - of a chart with days; narrows the type
+    assert isinstance(last, dt.datetime)  # noqa: S101
+    edge = (last - first) * 0.04
+    left, right = pl.col("date") < first + edge, pl.col("date") > last - edge
+    sides = [
+        (_LEFT, -4, named.filter(left)),
+        (_RIGHT, 4, named.filter(right)),
+        (_CENTRE, 0, named.filter(~left & ~right)),
+    ]
+    return [one for one in sides if one[2].height]
+
+
 def _by_state(channel: str, states: list[str], values: list[Any]) -> Any:
     """A point's look by its state, without a legend: what is unusual carries its day."""
     channels = {"shape": alt.Shape, "fill": alt.Fill, "stroke": alt.Stroke}
     return channels[channel]("state:N", legend=None, scale=alt.Scale(domain=states, range=values))
-
-
-def breakdown(
-    rates: pl.DataFrame, *, title: str, subtitle: str, overall: float | None = None, measure: str = _SHARE
-) -> Any:
-    """The rate of each unit (channel type, handler, queue, flow) with its interval, the largest first.
-
-    *rates* has unit, rate, lo, hi, events and exposure.
-    """
-    if rates.is_empty():
-        return themed(parts.nothing_to_draw("No unit to compare in this window."), title=title, subtitle=subtitle)
-    shown = parts.rounded(rates.select("unit", "rate", "lo", "hi", "events", "exposure")).with_columns(
-        text=parts.of_counts("unit")
-    )
-    order = shown.sort("rate", descending=True)["unit"].to_list()
-    base = alt.Chart(shown).encode(y=parts.rows(order, field="unit"))
-    axis = alt.Axis(format=".3~p", grid=True, tickCount=6)
-    scale = alt.Scale(domain=[0, 1.05 * max(_top(shown, "hi"), overall or 0)], nice=False)
-    tooltip = [
-        alt.Tooltip("unit:N", title="Unit"),
-        alt.Tooltip("rate:Q", title="Rate", format=".2%"),
-        alt.Tooltip("lo:Q", title="At least", format=".2%"),
-        alt.Tooltip("hi:Q", title="At most", format=".2%"),
-        alt.Tooltip("exposure:Q", title="Completed", format=","),
-    ]
-    layers = [
-        base.mark_rule(color=SERIES, strokeWidth=2, yOffset=9).encode(
-            x=alt.X("lo:Q", title=measure, axis=axis, scale=scale), x2="hi:Q"
-        ),
-        base.mark_point(filled=True, size=75, color=SERIES, opacity=1, yOffset=9).encode(x="rate:Q", tooltip=tooltip),
-        parts.row_labels(base),
-    ]
-    if overall is not None:
-        layers.insert(0, parts.reference_line(overall, along_x=True))
-    chart = alt.layer(*layers).properties(width=WIDTH, height=parts.ROW * len(order))
-    return themed(chart, title=title, subtitle=subtitle)
-
-
-def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC", few: int = 30) -> Any:
-    """The rate by hour and weekday; cells with fewer than *few* interactions show a cross, not a colour.
-
-    *cells* has weekday (1 Monday to 7), hour, rate, events and exposure.
-    """
-    if cells.is_empty():
-        return themed(parts.nothing_to_draw("No hour to draw in this window."), title=title, subtitle=subtitle)
-    shown = parts.rounded(cells.select("weekday", "hour", "rate", "events", "exposure")).with_columns(
-        day=pl.col("weekday").replace_strict(range(1, 8), DAYS, return_dtype=pl.String)
-    )
-    enough, few_rows = shown.filter(pl.col("exposure") >= few), shown.filter(pl.col("exposure") < few)
-    top = _top(enough, "rate")
-    coloured = _hours(enough, zone).mark_rect(stroke=SURFACE, strokeWidth=1.5).encode(
-        fill=alt.Fill(
-            "rate:Q",
-            title=_SHARE,
-            scale=alt.Scale(type="quantize", domain=[0, max(top, 0.001)], range=list(HEAT), nice=True),
-            legend=alt.Legend(format=".2~p", gradientLength=260),
-        )
-    )  # fmt: skip
-    layers = [coloured] if enough.height else []
-    if few_rows.height:
-        layers.append(_hours(few_rows, zone).mark_text(text="×", color=AXIS, fontSize=11))
-    return themed(alt.layer(*layers).properties(width=WIDTH, height=190), title=title, subtitle=subtitle)
-
-
-def _hours(cells: pl.DataFrame, zone: str) -> alt.Chart:
-    return alt.Chart(cells).encode(
-        x=alt.X("hour:O", title=f"Hour of day ({zone})", sort=list(range(24)),
-                axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        y=alt.Y("day:O", title=None, sort=list(DAYS)),
-        tooltip=[
-            alt.Tooltip("day:O", title="Day"),
-            alt.Tooltip("hour:O", title="Hour"),
-            alt.Tooltip("rate:Q", title="Rate", format=".2%"),
-            alt.Tooltip("events:Q", title="With a duplicate", format=","),
-            alt.Tooltip("exposure:Q", title="Completed", format=","),
-        ],
-    )  # fmt: skip
-
-
-def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) -> Any:
-    """Each unit's rate against its size, with the limits that chance alone would keep it in; outliers named.
-
-    *units* has unit, exposure, rate and is_outlier, and lower_95, upper_95, lower_998, upper_998.
-    """
-    if units.is_empty():
-        return themed(parts.nothing_to_draw("No unit to compare in this window."), title=title, subtitle=subtitle)
-    shown = parts.rounded(units).sort("exposure")
-    base = alt.Chart(shown).encode(
-        x=alt.X(
-            "exposure:Q",
-            title="Completed interactions",
-            scale=alt.Scale(type="log", nice=False, padding=14),
-            axis=alt.Axis(format="~s", tickCount=6),
-        )
-    )
-    layers = [
-        base.mark_line(color=AXIS, strokeDash=[2, 3], strokeWidth=1).encode(y=parts.share_axis(_SHARE, field=f))
-        for f in ("lower_95", "upper_95")
-    ] + [
-        base.mark_line(color=MUTED, strokeWidth=1, clip=True).encode(y=f"{f}:Q") for f in ("lower_998", "upper_998")
-    ]  # fmt: skip
-    dots = base.mark_point(filled=True, size=60, stroke=OUTLINE, strokeWidth=0.6, opacity=1).encode(
-        y="rate:Q",
-        color=alt.condition(alt.datum.is_outlier, alt.value(ALARM), alt.value(SERIES)),
-        shape=alt.condition(alt.datum.is_outlier, alt.value("diamond"), alt.value("circle")),
-        tooltip=[
-            alt.Tooltip("unit:N", title="Unit"),
-            alt.Tooltip("rate:Q", title="Rate", format=".2%"),
-            alt.Tooltip("exposure:Q", title="Completed", format=","),
-        ],
-    )
-    # The largest units stand at the right edge: their names go to the left.
-    outliers, large = shown.filter("is_outlier"), 0.2 * max(units["exposure"])
-    names = [
-        alt.Chart(side.select("exposure", "rate", "unit"))
-        .mark_text(align=align, dx=dx, dy=-8, color=INK)
-        .encode(x="exposure:Q", y="rate:Q", text="unit:N")
-        for side, align, dx in (
-            (outliers.filter(pl.col("exposure") <= large), _LEFT, 6),
-            (outliers.filter(pl.col("exposure") > large), _RIGHT, 2),
-        )
-        if side.height
-    ]
-    layered = alt.layer(*layers, parts.reference_line(overall, along_x=False), dots, *names)
-    return themed(layered.properties(width=WIDTH, height=260), title=title, subtitle=subtitle)
 
 
 def days_between(gaps: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC") -> Any:

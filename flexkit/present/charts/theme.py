@@ -70,7 +70,7 @@ CONFIG: dict[str, Any] = {
         "labelPadding": 5,
         "titlePadding": 8,
     },
-    "axisX": {"grid": False, "tickSize": 4},
+    "axisX": {"grid": False, "tickSize": 4, "labelFlush": False},
     "axisY": {"domain": False, "ticks": False, "titleAnchor": "end"},
     "legend": {
         "labelColor": INK,

@@ -23,7 +23,8 @@ def causes(
 ) -> Answer:
     """The answer to "why?": the most frequent cause, the automation behind it, and what to change.
 
-    *counts* and *handlers* as `flexkit.tallies` gives them; *completed* interactions of the window.
+    *counts* and *handlers* as `tallies.by_cause` and `tallies.by_handlers` give them; *completed* interactions of the
+    window.
     """
     where = days_of(window, zone)
     total = int(counts["count"].sum())
@@ -41,7 +42,7 @@ def causes(
             said = f"Cannot tell: nothing is held for {where}."
             return Answer(Verdict.UNDECIDED, said, "Fetch or import evidence first.", metrics=metrics)
         headline = f"No duplicate among {count(completed, 'completed interaction')} in {where}: no cause to look for."
-        return Answer(Verdict.OK, headline, metrics=metrics)
+        return Answer(Verdict.OK, headline, metrics=metrics, is_tested=False)
     tiles = [
         Tile("Duplicates", f"{total:,}", where),
         Tile("With a known cause", percent(named / total), f"{named:,} of {total:,}"),
@@ -53,23 +54,33 @@ def causes(
     cause, amount = known.row(0, named=True)["cause"], known.row(0, named=True)["count"]
     label, share = cause_label(cause), percent(amount / total)
     tiles.insert(0, Tile("Most frequent known cause", label, f"{amount:,} of {total:,} duplicates, {share}"))
-    main = _main_handler(handlers, cause)
     headline = f"The most frequent known cause is “{label}”: {amount:,} of {count(total, 'duplicate')} ({share})."
-    by = f"Start with {main[0]}, which completed again in {main[1]:,} of them: " if main else "Start with: "
-    action = f"{by}{_lower(fix_label(FIX_OF_CAUSE.get(cause, 'other')))}."
+    change = _lower(fix_label(FIX_OF_CAUSE.get(cause, "other")))
+    action = f"Start with {_main_handler(handlers, cause)}{change}."
     if named < total / 2:
         action += " More than half have no known cause yet; see below what to collect."
     # With fewer known than this, the order of the causes could be any.
     unclear = named < total / 4
-    return Answer(Verdict.UNDECIDED if unclear else Verdict.OK, headline, action, tuple(tiles), metrics)
+    verdict = Verdict.UNDECIDED if unclear else Verdict.OK
+    return Answer(verdict, headline, action, tuple(tiles), metrics, is_tested=False)
 
 
-def _main_handler(handlers: pl.DataFrame, cause: str) -> tuple[str, int] | None:
-    own = handlers.filter(pl.col("cause") == cause).drop_nulls("handler").sort("count", descending=True)
-    if own.is_empty():
-        return None
-    row = own.row(0, named=True)
-    return str(row["handler"]), int(row["count"])
+def _main_handler(handlers: pl.DataFrame, cause: str) -> str:
+    """Who to start with and what it did, as the beginning of a sentence; "" where nobody is known."""
+    own = handlers.filter(pl.col("cause") == cause)
+    column, other = "second_handler", "first_handler"
+    if cause == Cause.CLOSED_INSTEAD_OF_PARTICIPANT:
+        # The mistake lies in the close, not in the completion after it.
+        column, other = other, column
+    totals = own.drop_nulls(column).group_by(column).agg(pl.col("count").sum())
+    if totals.is_empty():
+        return ""
+    name, amount = totals.sort("count", column, descending=[True, False]).row(0)
+    partner = own.filter(pl.col(column) == name).sort("count", descending=True)[other][0] or "another"
+    if column == "first_handler":
+        return f"{name}, which closed first in {amount:,} of them, most often before {partner}: "
+    after = "its own close" if partner == name else partner
+    return f"{name}, which completed again in {amount:,} of them, most often after {after}: "
 
 
 def _lower(label: str) -> str:
@@ -103,22 +114,25 @@ def _are(amount: int) -> str:
 
 
 def by_handler(counts: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said:
-    """Which automation completes again most often."""
-    subtitle = f"{_DUPLICATES} by the handler of the second completion and by cause, {days_of(window, zone)}"
-    totals = counts.group_by("handler").agg(pl.col("count").sum()).sort("count", "handler", descending=[True, False])
-    known = totals.drop_nulls("handler")
+    """Who closes first and who completes again; *counts* as `frames.pairs` gives them."""
+    subtitle = f"{_DUPLICATES} by who closed first and who completed again, and by cause, {days_of(window, zone)}"
+    if counts.is_empty():
+        return Said("No duplicate", subtitle, "An empty chart: there is no duplicate.", "Nobody to name.")
+    totals = counts.group_by("handlers").agg(pl.col("count").sum()).sort("count", "handlers", descending=[True, False])
+    known = totals.filter(~pl.col("handlers").str.contains("unknown"))
     everything = int(totals["count"].sum())
+    bars = [f"{row['handlers']} {row['count']:,}" for row in totals.iter_rows(named=True)]
+    alt = f"Bars by pair: {listed(bars)}."
     if known.is_empty():
-        words = "No handler of a second completion is known"
-        return Said(words, subtitle, "One bar: unknown.", "A completion log or a webhook capture would name them.")
+        collect = "A completion log or a webhook capture would name them."
+        return Said("Of no duplicate both handlers are known", subtitle, alt, collect)
     top = known.row(0, named=True)
-    title = f"{top['handler']} completes again most often: {top['count']:,} of {count(everything, 'duplicate')}"
-    bars = [f"{row['handler'] or 'unknown'} {row['count']:,}" for row in totals.iter_rows(named=True)]
+    title = f"Most often {top['handlers']}: {top['count']:,} of {count(everything, 'duplicate')}"
     caption = (
-        "The handler that completed second is not always the one to change: see under each cause who closed first. "
-        "“Unknown” are completions that no source names a handler for."
+        "Where it was closed instead of removing the agent, change the first of a pair; else the second, or what sets it "
+        "off: see below what each change would prevent. “Unknown” are completions that no source names a handler for."
     )
-    return Said(title, subtitle, f"Bars by handler: {listed(bars)}.", caption)
+    return Said(title, subtitle, alt, caption)
 
 
 def over_time(daily: pl.DataFrame, *, fixes: pl.DataFrame, window: Window, zone: str = "UTC") -> Said:
@@ -167,7 +181,7 @@ def stands_out(found: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sai
     if strong.is_empty():
         return Said("Nothing stands out", subtitle, "Points near the line of 1.", caption)
     top = strong.row(0, named=True)
-    title = f"{top['label']}: {number(top['ratio'])} times as likely to be completed twice"
+    title = f"{number(top['ratio'])} times as likely to be completed twice: {top['label']}"
     names = listed(strong["label"].to_list()[:5])
     alt = f"Points with intervals on a log scale; {count(strong.height, 'value')} stand out: {names}."
     return Said(title, subtitle, alt, caption)

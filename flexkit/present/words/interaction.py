@@ -36,13 +36,15 @@ def interaction(sid: str, causes: pl.DataFrame, lines: pl.DataFrame, *, newest: 
         return Answer(Verdict.UNDECIDED, said, "Fetch or import evidence first.", metrics=metrics)
     if not sid:
         said = "No interaction was completed twice in this window, so there is none to show."
-        return Answer(Verdict.OK, said, "Name one with the parameter interaction_sid.", metrics=metrics)
+        return Answer(
+            Verdict.OK, said, "Name one with the parameter interaction_sid.", metrics=metrics, is_tested=False
+        )
     if lines.is_empty():
         said = f"Cannot tell: nothing is held of {sid}."
         return Answer(Verdict.UNDECIDED, said, "Check the SID, or fetch the days around it.", metrics=metrics)
     if causes.is_empty():
         said = f"{sid} was completed once: {count(lines.height, 'signal')} of it, and no duplicate."
-        return Answer(Verdict.OK, said, metrics=metrics)
+        return Answer(Verdict.OK, said, metrics=metrics, is_tested=False)
     row = causes.sort("occurred_at").row(0, named=True)
     cause = cause_label(row["cause"])
     tiles = (
@@ -60,7 +62,8 @@ def interaction(sid: str, causes: pl.DataFrame, lines: pl.DataFrame, *, newest: 
     fix = FIX_OF_CAUSE.get(row["cause"])
     action = f"What would prevent it: {fix_label(fix).lower()}. " if fix else ""
     action += _next(row)
-    return Answer(Verdict.OK if known else Verdict.UNDECIDED, headline, action.strip(), tiles, metrics)
+    verdict = Verdict.OK if known else Verdict.UNDECIDED
+    return Answer(verdict, headline, action.strip(), tiles, metrics, is_tested=False)
 
 
 def _next(row: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import polars as pl
 
 from flexkit.present.answer import Answer, Tile
 from flexkit.present.words.numbers import count, duration, listed, percent, rough, span
-from flexkit.present.words.said import Said, day, days_of, long_day
+from flexkit.present.words.said import Said, day, days_of
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ _MEASURE = "Share of completed interactions with a duplicate"
 _SIGNALS = {
     "high": "above the upper limit",
     "low": "below the lower limit",
-    "drift_high": "in a rise too small for a single day (EWMA)",
-    "drift_low": "in a fall too small for a single day (EWMA)",
+    "drift_high": "in a rise too slow for any single day to show (EWMA)",
+    "drift_low": "in a fall too slow for any single day to show (EWMA)",
     "cusum": "in a run of too many (CUSUM)",
 }
 
@@ -45,7 +45,7 @@ def rate(found: Rate, *, window: Window, fail_above: float = NEVER, zone: str = 
         said = f"Cannot tell: no completed interaction is held for {where}."
         return Answer(Verdict.UNDECIDED, said, _GET_SOME, metrics=metrics)
     tiles = (
-        Tile("Interactions completed twice", _share(found), f"{found.events:,.0f} of {found.exposure:,.0f} completed"),
+        Tile("Completed twice", _share(found), f"{found.events:,.0f} of {found.exposure:,.0f} completed"),
         Tile("95 % interval", span(found.lo, found.hi), "of the process behind it, day-to-day variation included"),
         Tile("Per day", rough(found.events / max(found.days, 1)), f"over {count(found.days, 'day')}"),
     )
@@ -63,7 +63,7 @@ def rate(found: Rate, *, window: Window, fail_above: float = NEVER, zone: str = 
     kept = "" if fail_above >= NEVER else f"Not above the threshold of {percent(fail_above)}"
     if kept:
         kept += ", though the interval reaches above it." if found.hi > fail_above else "."
-    return Answer(Verdict.OK, headline, kept, tiles, metrics)
+    return Answer(Verdict.OK, headline, kept, tiles, metrics, is_tested=fail_above < NEVER)
 
 
 _GET_SOME = "Fetch or import evidence first: 'flexkit fetch', or 'flexkit import FILE…'."
@@ -104,13 +104,13 @@ def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Sa
         title = _last_move(found)
     elif found.state == "signals":
         title = f"No lasting change from {percent(found.level)}, but {_noted(found)}"
-    notes = [f"{long_day(on)} was {_SIGNALS.get(rule, rule)}" for on, rule in found.signals[-3:]]
+    notes = _outside(found)
     caption = " ".join(
         text
         for text in (
             limits,
             f"The level changed: {'; '.join(moves)}." if moves else "",
-            f"Outside: {'; '.join(notes)}." if notes else "",
+            notes,
             "Runs are longer than chance makes them (Anhøj's rules)." if found.runs_signal and not moves else "",
             "Do not read a reason into a single day inside the limits.",
         )
@@ -118,6 +118,14 @@ def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Sa
     )
     alt = f"A line of the daily share with its limits: {title[0].lower()}{title[1:]}."
     return Said(title, subtitle, alt, caption)
+
+
+def _outside(found: Stability, *, most: int = 5) -> str:
+    """The newest days outside the limits, by the rule that says so."""
+    days: dict[str, list[str]] = {}
+    for on, rule in found.signals[-most:]:
+        days.setdefault(rule, []).append(f"{on.day} {on:%b}")
+    return " ".join(f"{listed(own)}: {_SIGNALS.get(rule, rule)}." for rule, own in days.items())
 
 
 def _limits(found: Stability) -> str:

@@ -34,11 +34,11 @@ def first_fix(ranked: pl.DataFrame) -> str:
         reasons = ranked["reasons"].explode().drop_nulls().unique(maintain_order=True).to_list()
         return f"Which fix to do first cannot be told: {listed([_REASONS.get(word, word) for word in reasons])}."
     top = points.row(0, named=True)
-    share = "" if top["prevented_share"] is None else f", {percent(top['prevented_share'])} of the warnings"
+    share = "" if top["prevented_share"] is None else f", {percent(top['prevented_share'])} of all"
     return (
-        f"Do first: {_lower(fix_label(top['fix_id']))}. "
-        f"It would prevent about {rough(top['prevented_per_week'])} warnings a week "
-        f"[{span(top['prevented_per_week_lo'], top['prevented_per_week_hi'], share=False)}]{share}."
+        f"Do first: {_lower(fix_label(top['fix_id']))}, which would prevent about "
+        f"{rough(top['prevented_per_week'])} warnings a week "
+        f"(90 % interval {span(top['prevented_per_week_lo'], top['prevented_per_week_hi'], share=False)}){share}."
     )
 
 
@@ -60,7 +60,7 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
         "Triangles: closes that come too early and would be prevented too; only removing the agent stops those. "
         f"{_assumptions(ranked)}"
     )
-    title = words.partition(". It would")[0].rstrip(".")
+    title = words.partition(", which would")[0].rstrip(".")
     return Said(title, subtitle, f"Bars per fix: {listed(singles) or 'none'}.", caption)
 
 
@@ -76,8 +76,8 @@ def in_order(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said
     title = f"{count(useful.height, 'fix', 'fixes')} {leave} about {rough(max(last['after'], 0.0))} a week"
     words = [f"{row['label']} prevents {rough(row['prevented'])}" for row in useful.iter_rows(named=True)]
     caption = (
-        "Each bar counts what the fixes above it have not prevented. Checking the status first silences most warnings, "
-        "but leaves the wrong first close: read it together with the triangles above."
+        "Green: what a fix prevents; blue: what remains after it and those above it. Checking the status first "
+        "silences most warnings, but leaves the wrong first close: read it together with the triangles above."
     )
     return Said(title, subtitle, f"Bars in order: {listed(words)}.", caption)
 

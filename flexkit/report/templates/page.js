@@ -42,8 +42,16 @@
     if (Array.isArray(part)) part.forEach((inner) => fit(inner, from, by));
     else if (part && typeof part === "object") {
       if (part.width === from) part.width = Math.max(160, from + by);
+      if (part.mark?.limit) part.mark.limit *= Math.max(160, from + by) / from;
       for (const key of ["layer", "vconcat", "spec"]) fit(part[key], from, by);
     }
+  };
+
+  // A phone has room for two columns of a legend that asks for more.
+  const columns = (part) => {
+    if (!part || typeof part !== "object") return;
+    if (part.legend?.columns > 2) part.legend.columns = 2;
+    Object.values(part).forEach(columns);
   };
 
   const drawn = new WeakMap();
@@ -52,16 +60,26 @@
     if (drawn.get(figure) === room) return;
     drawn.set(figure, room);
     await load();
-    const spec = JSON.parse(await unpack(figure.dataset.chart));
-    if (room < 560 && spec.config?.legend) spec.config.legend.columns = 1;
-    fit(spec, Number(figure.dataset.width), Math.min(0, room - Number(figure.dataset.drawn)));
+    const text = await unpack(figure.dataset.chart);
+    const from = Number(figure.dataset.width);
+    const narrowed = (by) => {
+      const spec = JSON.parse(text);
+      if (room < 560 && spec.config?.legend) spec.config.legend.columns = 1;
+      if (room < 560) columns(spec);
+      fit(spec, from, by);
+      return spec;
+    };
     const live = document.createElement("div");
     live.className = "live";
     live.hidden = true;
     figure.append(live);
     const options = { ast: true, renderer: "svg", actions: false, defaultStyle: false, mode: "vega-lite", tooltip };
     try {
-      await vegaEmbed(live, spec, options);
+      const by = Math.min(0, room - Number(figure.dataset.drawn));
+      await vegaEmbed(live, narrowed(by), options);
+      // Labels that stand out at the sides do not shrink with their view.
+      const over = Number(live.querySelector("svg")?.getAttribute("width")) - room;
+      if (over > 1) await vegaEmbed(live, narrowed(by - over), options);
       live.querySelector("svg")?.setAttribute("aria-hidden", "true");
       figure.querySelectorAll(".drawing, .live:not(:last-child)").forEach((old) => old.remove());
       live.hidden = false;
