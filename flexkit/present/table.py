@@ -62,6 +62,8 @@ class Table:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
         # End tags of rows and cells are optional in HTML; leaving them out halves a long table.
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in self.rows)
+        if not self.rows:
+            body = f'<tr><td colspan="{len(self.headings)}">nothing to list'
         titled = f"<caption>{escape(caption)}</caption>" if caption else ""
         more = f"<p>and {self.left_out:,} more rows</p>" if self.left_out else ""
         return f'<table class="{kinds}">{titled}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from flexkit.analyse import rates
-from flexkit.present import words
+from flexkit.present import charts, words
 from flexkit.present.words.said import days_of
 from flexkit.terms import Verdict
 from flexkit.window import Window
@@ -131,3 +131,36 @@ def test_empty_frames_have_words_too() -> None:
                           "is_sparse": [True]})  # fmt: skip
     assert words.heatmap(cells, window=WINDOW).title == "Too few interactions to compare hours"
     assert words.funnel(units().with_columns(is_outlier=pl.lit(value=False)), what="queue", window=WINDOW).title
+
+
+def counts_per_day(events: int, *, estimand: str, completed: float = 24.0) -> pl.DataFrame:
+    """The rates table of four weeks with *events* a day."""
+    frame = pl.DataFrame({"date": DAYS, "events": [events] * 28, "exposure": [completed] * 28})
+    return rates.rates_table(frame.with_columns(estimand=pl.lit(estimand), warnings=pl.col("events")))
+
+
+def test_where_nothing_is_held_no_line_at_zero_is_drawn() -> None:
+    table = counts_per_day(0, estimand="count")
+
+    assert rates.as_chart(table).is_empty()
+    assert words.rate_over_time(rates.stability(table), window=WINDOW).title == "No warning is held"
+
+
+def test_warnings_without_a_denominator_are_counts_per_day_and_never_percent() -> None:
+    table = counts_per_day(6, estimand="count")
+
+    said = words.rate_over_time(rates.stability(table), window=WINDOW)
+    drawn = charts.rate_over_time(rates.as_chart(table), title=said.title, subtitle=said.subtitle)
+
+    assert rates.as_chart(table)["value"].to_list() == pytest.approx([6.0] * 28)
+    assert "from 6 a day" in said.title
+    assert said.subtitle.startswith("Warnings per day")
+    assert "Warnings per day" in drawn.to_json()
+    assert "Completed" not in said.title + said.caption
+    assert "%" not in said.title + said.caption.partition("(p")[0]
+
+
+def test_no_duplicate_on_days_with_completions_is_said_with_the_days() -> None:
+    table = counts_per_day(0, estimand="dup_share", completed=100.0)
+
+    assert words.rate_over_time(rates.stability(table), window=WINDOW).title == "No duplicate on 28 days"

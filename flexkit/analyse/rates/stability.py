@@ -46,6 +46,7 @@ class Stability:
     moves: tuple[Move, ...]
     level: float
     level_since: dt.date | None
+    estimand: str = "dup_share"
 
 
 def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | None = None) -> Stability:
@@ -59,12 +60,13 @@ def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | N
         pl.col("events").is_not_null(), pl.col("exposure") > 0, ~pl.col("is_gap"), ~pl.col("is_partial")
     )
     chart = str(rows["chart"][0]) if rows.height else "none"
+    estimand = str(rows["estimand"][0]) if rows.height else "dup_share"
     events, exposure = float(usable["events"].sum()), float(usable["exposure"].sum())
     base_count = int(rows["is_baseline"].sum()) if rows.height else 0
     if usable.height < MIN_DAYS or events == 0:
         level = events / exposure if exposure > 0 else float("nan")
         return Stability("undecided", chart, usable.height, base_count, (), runs_signal=False, moves=(), level=level,
-                         level_since=None)  # fmt: skip
+                         level_since=None, estimand=estimand)  # fmt: skip
     drawn = rows.filter(~pl.col("is_partial"), ~pl.col("is_gap"))
     # A drift is one finding, however many days it lasts.
     lasts = pl.col("signal").str.starts_with("drift") & (pl.col("signal") == pl.col("signal").shift(1)).fill_null(
@@ -81,7 +83,7 @@ def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | N
     state = "moved" if moves else "signals" if signals or runs else "stable"
     since = moves[-1].on if moves else usable["bucket_start"][0]
     level = moves[-1].rate_after if moves else events / exposure
-    return Stability(state, chart, usable.height, base_count, signals, runs, moves, level, since)
+    return Stability(state, chart, usable.height, base_count, signals, runs, moves, level, since, estimand)
 
 
 def _near(fixes: pl.DataFrame | None, low: dt.date, high: dt.date, tz: str) -> tuple[str, ...]:

@@ -143,13 +143,22 @@ def unit_rates(
 
 
 def as_chart(table: pl.DataFrame, unit: str = ALL) -> pl.DataFrame:
-    """One unit of a `rates` table in the columns of `control_chart`, with exposure and the flags that are drawn."""
-    return table.filter(pl.col("unit") == unit).select(
+    """One unit of a `rates` table in the columns of `control_chart`, with exposure and the flags that are drawn.
+
+    Counts, which the table holds per hour, become counts per day; where nothing at all was counted there is no row.
+    """
+    rows = table.filter(pl.col("unit") == unit)
+    counted = rows.filter(pl.col("estimand") == COUNT)
+    if counted.height and not counted["events"].sum():
+        rows = rows.clear()
+    scale = pl.when(pl.col("estimand") == COUNT).then(24.0).otherwise(1.0)
+    return rows.select(
+        "estimand",
         date="bucket_start",
-        value="rate",
-        centre="centre",
-        lower="limit_lo",
-        upper="limit_hi",
+        value=pl.col("rate") * scale,
+        centre=pl.col("centre") * scale,
+        lower=pl.col("limit_lo") * scale,
+        upper=pl.col("limit_hi") * scale,
         is_signal=pl.col("signal").is_in(["high", "low", "cusum"]),
         exposure="exposure",
         is_partial="is_partial",

@@ -53,5 +53,6 @@ def coverage(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
         color=alt.condition(alt.datum.state == "gap", alt.value(ALARM), alt.value(INK)),
     )  # fmt: skip
     names = parts.row_labels(alt.Chart(pl.DataFrame({"source": order})).encode(y=y), text="source")
-    chart = alt.layer(cells, letters, names).properties(width=WIDTH, height=38 * len(order))
+    layers = [cells, letters, names] if marked.height else [cells, names]
+    chart = alt.layer(*layers).properties(width=WIDTH, height=38 * len(order))
     return themed(chart, title=title, subtitle=subtitle)

@@ -88,11 +88,11 @@ def fix_marks(
         marks.append(base.mark_rule(**rule).encode(y=alt.value(_LINE * line), y2=alt.value("height")))
     # A title stands right of its rule; near the right edge, where no room is left for it, it stands left.
     third = (pl.col("date") >= first + 0.45 * (last - first)).cast(pl.Int8) + (
-        pl.col("date") >= first + 0.75 * (last - first)
+        pl.col("date") >= first + 0.7 * (last - first)
     ).cast(pl.Int8)
     for (line, place), own in shown.group_by("line", third.alias("place"), maintain_order=True):
         side: Any = {"align": "right", "dx": -5} if place == 2 else {"align": "left", "dx": 5}
-        room = WIDTH * (0.5, 0.3, 0.5)[int(place)]
+        room = WIDTH * (0.5, 0.36, 0.5)[int(place)]
         text = alt.Chart(own.drop("place", strict=False)).mark_text(
             color=FIX, baseline="top", y=2 + _LINE * line, fontSize=11, limit=room, clip=True, **side
         )

@@ -38,16 +38,15 @@ def rate_over_time(
     subtitle: str,
     fixes: pl.DataFrame | None = None,
     zone: str = "UTC",
-    measure: str = parts.SHARE,
-    percent: bool = True,
 ) -> Any:
     """A control chart per day with its limits, and the interactions per day beneath.
 
     *chart* has date, value, centre, lower, upper, is_signal and exposure; is_partial and is_gap where
-    known. A partial day is hollow, a gap is shaded: missing is not zero.
+    known. A partial day is hollow, a gap is shaded: missing is not zero. Where `estimand` is "count", nothing
+    is held to compare warnings with, and they are drawn as counts.
     """
     if chart.is_empty():
-        return themed(parts.nothing_to_draw("No day to draw in this window."), title=title, subtitle=subtitle)
+        return themed(parts.nothing_to_draw("Nothing is held to draw for these days."), title=title, subtitle=subtitle)
     flags = [
         (pl.col(name) if name in chart.columns else pl.lit(None)).cast(pl.Boolean).fill_null(value=False).alias(name)
         for name in ("is_partial", "is_gap", "is_signal")
@@ -59,7 +58,9 @@ def rate_over_time(
         .otherwise(pl.lit("inside")),
         size=pl.when("is_signal").then(95).when("is_partial").then(40).otherwise(26),
     )  # fmt: skip
-    x = parts.day_axis(zone, title="", labels=False)
+    percent = "estimand" not in chart.columns or chart["estimand"][0] != "count"
+    measure = parts.SHARE if percent else "Warnings per day"
+    x = parts.day_axis(zone, title="" if percent else None, labels=not percent)
     top = 1.1 * max(
         parts.largest(shown, "value"), min(parts.largest(shown, "upper"), 1.6 * parts.largest(shown, "value"))
     )
@@ -121,6 +122,8 @@ def rate_over_time(
         )
         .properties(width=WIDTH, height=46)
     )
+    if not percent:
+        return themed(upper, title=title, subtitle=subtitle)
     stacked = alt.vconcat(upper, lower, spacing=6).resolve_scale(x="shared")
     return themed(stacked, title=title, subtitle=subtitle)
 

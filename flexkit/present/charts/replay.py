@@ -22,6 +22,9 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
     """
     if fixes.is_empty():
         return themed(parts.nothing_to_draw("No duplicate to replay."), title=title, subtitle=subtitle)
+    if fixes.select(pl.all_horizontal(pl.col("prevented", "bound_hi").is_null()).all()).item():
+        words = "What a fix would prevent cannot be told from what is held."
+        return themed(parts.nothing_to_draw(words), title=title, subtitle=subtitle)
     shown = parts.rounded(fixes, digits=2)
     order = shown["label"].to_list()
     base = alt.Chart(shown).encode(y=parts.rows(order))

@@ -129,8 +129,8 @@ def by_handler(counts: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     top = known.row(0, named=True)
     title = f"Most often {top['handlers']}: {top['count']:,} of {count(everything, 'duplicate')}"
     caption = (
-        "Where it was closed instead of removing the agent, change the first of a pair; else the second, or what sets it "
-        "off: see below what each change would prevent. “Unknown” are completions that no source names a handler for."
+        "Where it was closed instead of removing the agent, change the first of a pair, else the second: see below "
+        "what each change would prevent. “Unknown” are completions that no source names a handler for."
     )
     return Said(title, subtitle, alt, caption)
 

@@ -13,7 +13,7 @@ from flexkit.present.words.said import Said, day, days_of
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
-    from flexkit.analyse.rates import Rate, Stability
+    from flexkit.analyse.rates import Move, Rate, Stability
     from flexkit.window import Window
 
 NEVER = 1.0
@@ -89,8 +89,13 @@ def _share(found: Rate) -> str:
 
 def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Said:
     """Whether the process is stable, and when it moved."""
-    subtitle = f"{_MEASURE}, per day, all channel types, {days_of(window, zone)}"
+    is_count = found.estimand == "count"
+    measure = "Warnings" if is_count else _MEASURE
+    subtitle = f"{measure} per day, all channel types, {days_of(window, zone)}"
     limits = _limits(found)
+    if found.days and not found.level:
+        none = "No warning is held" if is_count else f"No duplicate on {count(found.days, 'day')}"
+        return Said(none, subtitle, "A line at zero, or nothing.", "A count of zero is as good as what is held.")
     if found.state == "undecided":
         return Said(
             f"Too few days to call it stable or not: {count(found.days, 'usable day')}",
@@ -98,12 +103,12 @@ def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Sa
             f"A line of the daily share over {count(found.days, 'day')}.",
             "At least 14 days with duplicates are needed to tell a change from chance.",
         )
-    moves = [_move(move) for move in found.moves]
-    title = f"Stable at {percent(found.level)}"
+    moves = [_move(found, move) for move in found.moves]
+    title = f"Stable at {_level(found, found.level)}"
     if found.moves:
         title = _last_move(found)
     elif found.state == "signals":
-        title = f"No lasting change from {percent(found.level)}, but {_noted(found)}"
+        title = f"No lasting change from {_level(found, found.level)}, but {_noted(found)}"
     notes = _outside(found)
     caption = " ".join(
         text
@@ -146,13 +151,10 @@ def _noted(found: Stability) -> str:
     return "a drift" if found.signals else "unusually long runs"
 
 
-def _move(move: object) -> str:
-    from flexkit.analyse.rates import Move
-
-    assert isinstance(move, Move)  # noqa: S101 - narrows the type for the checker
+def _move(found: Stability, move: Move) -> str:
     near = f", near {listed(list(move.fixes))}" if move.fixes else ""
     return (
-        f"{percent(move.rate_before)} to {percent(move.rate_after)} on {day(move.on)} "
+        f"{_level(found, move.rate_before)} to {_level(found, move.rate_after)} on {day(move.on)} "
         f"(95 %: {day(move.low)} to {day(move.high)}{near})"
     )
 
@@ -160,7 +162,13 @@ def _move(move: object) -> str:
 def _last_move(found: Stability) -> str:
     move = found.moves[-1]
     way = "fell" if move.rate_after < move.rate_before else "rose"
-    return f"The share {way} from {percent(move.rate_before)} to {percent(move.rate_after)} on {day(move.on)}"
+    what, before = "The share" if found.estimand != "count" else "Warnings", _level(found, move.rate_before)
+    return f"{what} {way} from {before} to {_level(found, move.rate_after)} on {day(move.on)}"
+
+
+def _level(found: Stability, rate: float) -> str:
+    """A level as its measure is read: a share in percent, counts (held per hour) per day."""
+    return f"{rough(24 * rate)} a day" if found.estimand == "count" else percent(rate)
 
 
 def breakdown(units: pl.DataFrame, *, what: str, window: Window, zone: str = "UTC") -> Said:
