@@ -29,6 +29,7 @@ _ATTRIBUTES = {
     "offset", "stop-color",
 }  # fmt: skip
 _DEFAULTS = {"opacity": "1", "stroke-width": "1", "font-weight": "normal", "text-anchor": "start"}
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DECIMALS = re.compile(r"-?\d*\.\d{2,}(?:e-?\d+)?")
 _REFERENCE = re.compile(r"url\(#([\w-]+)\)")
 _SHAPES = {"path", "line", "rect", "circle"}
@@ -73,7 +74,19 @@ def for_page(spec: dict[str, Any]) -> dict[str, Any]:
     """*spec* without what the page says in HTML (title, description) or paints itself (background)."""
     bare = {key: value for key, value in spec.items() if key not in ("title", "description", "$schema", "usermeta")}
     bare["background"] = None
-    return bare
+    printable: dict[str, Any] = _printable(bare)
+    return printable
+
+
+def _printable(spec: Any) -> Any:
+    """*spec* without what XML has no room for: one such character ends vl-convert, and this process with it."""
+    if isinstance(spec, str):
+        return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", spec)
+    if isinstance(spec, list):
+        return [_printable(part) for part in spec]
+    if isinstance(spec, dict):
+        return {_printable(name): _printable(part) for name, part in spec.items()}
+    return spec
 
 
 def title_of(spec: dict[str, Any]) -> tuple[str, str]:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.errors import UsageError
+from flexkit.tables.redact import scrub_text
 from flexkit.tables.schema import INSTANT
 from flexkit.terms import FixKind, Intent
 from flexkit.window import parse_instant
@@ -93,7 +94,7 @@ def read_fixes(path: Path) -> pl.DataFrame:
         rows.append(
             {
                 "fix_id": fix_id,
-                "title": _text(path, "fix", number, entry, "title") or fix_id,
+                "title": scrub_text(_text(path, "fix", number, entry, "title") or "") or fix_id,
                 "kind": kind,
                 "deployed_at": _instant(path, fix_id or "", entry.get("deployed_at")),
                 "ramp_hours": _hours(path, fix_id or "", entry.get("ramp_hours", 0)),
@@ -126,7 +127,7 @@ def read_handlers(path: Path, redactor: Redactor | None = None) -> pl.DataFrame:
                 "ip_hashes": [redactor.pseudonym(a) for a in addresses] if redactor and addresses else None,
                 "intent": intent,
                 "kind": _text(path, "handler", number, entry, "kind"),
-                "title": _text(path, "handler", number, entry, "title"),
+                "title": scrub_text(_text(path, "handler", number, entry, "title") or "") or None,
                 "events": _texts(path, what, entry, "events"),
             }
         )

@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -86,14 +87,24 @@ def _note(watched: Watched, url: str) -> None:
 
 
 @pytest.fixture
-def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Open a file: dark, narrow, without JavaScript, … A screenshot is kept where the test fails."""
+def open_page(browser: Any) -> Iterator[Open]:
+    """Open a file: dark, narrow, without JavaScript, … until the test ends."""
+    yield from _opener(browser)
+
+
+@pytest.fixture(scope="module")
+def keep_open(browser: Any) -> Iterator[Open]:
+    """Open a file for all tests of a module: drawing ten figures is what a test of a page costs."""
+    yield from _opener(browser)
+
+
+def _opener(browser: Any) -> Iterator[Open]:
     opened: list[Watched] = []
 
-    def go(path: Path, *, dark: bool = False, width: int = 1280, scripts: bool = True, lax: bool = False) -> Watched:
+    def go(path: Path, *, dark: bool = False, width: int = 1280, scripts: bool = True) -> Watched:
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light",
-            java_script_enabled=scripts, offline=True, bypass_csp=lax,
+            java_script_enabled=scripts, offline=True, reduced_motion="reduce",
         )  # fmt: skip
         watched = Watched(context.new_page())
         watched.page.on("console", lambda said: watched.console.append(f"{said.type}: {said.text}"))
@@ -105,21 +116,23 @@ def open_page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Open]:
         return watched
 
     yield go
-    failed = getattr(request.node, "failed", False)
-    for at, watched in enumerate(opened):
-        if failed:
-            folder = Path(os.environ.get("FLEXKIT_SCREENSHOTS", "test-screenshots"))
-            folder.mkdir(exist_ok=True)
-            name = re.sub(r"\W+", "-", request.node.name)
-            watched.page.screenshot(path=folder / f"{name}-{at}.png", full_page=True)
+    for watched in opened:
         watched.page.context.close()
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Keep a screenshot of every page that is open where a test fails."""
     outcome: Any = yield
-    if outcome.get_result().failed:
-        item.failed = True  # type: ignore[attr-defined]
+    browser = getattr(item, "funcargs", {}).get("browser")
+    if browser is None or not outcome.get_result().failed:
+        return
+    folder = Path(os.environ.get("FLEXKIT_SCREENSHOTS", "test-screenshots"))
+    folder.mkdir(exist_ok=True)
+    name = re.sub(r"\W+", "-", item.name)
+    for at, page in enumerate(page for context in browser.contexts for page in context.pages):
+        with suppress(Exception):  # What a page looks like is a help, not a second failure.
+            page.screenshot(timeout=10_000, path=folder / f"{name}-{at}.png", full_page=True)
 
 
 @cache
@@ -131,13 +144,34 @@ def _axe() -> str:
 
 
 def violations(watched: Watched) -> list[str]:
-    """What axe finds against WCAG 2.2 A and AA, and its best practices.
+    """What axe finds against WCAG 2.2 A and AA, and its best practices, with everything unfolded.
 
-    Drawings are left out: for assistive technology each is one image with a text, and the contrast of what stands in
-    them is tested where their colours are made.
+    Of long tables only the first rows are looked at: the others are made by the same words. Drawings are left out: for
+    assistive technology each is one image with a text, and `faint` looks at the contrast in them.
     """
+    watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    watched.page.evaluate("document.querySelectorAll('tbody tr:nth-child(n+4)').forEach(row => row.remove())")
     watched.page.evaluate(_axe())
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
     run = "tags => axe.run({exclude: ['.plot svg']}, {runOnly: tags, resultTypes: ['violations']})"
     found = watched.page.evaluate(run, tags)
     return [f"{one['id']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]
+
+
+_FAINT = """() => {
+  const light = c => { const v = c / 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const parts = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number).map(light);
+  const luminance = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  const back = luminance(parts(getComputedStyle(document.body).backgroundColor));
+  const texts = [...document.querySelectorAll('.plot svg text')].filter(t => t.textContent.trim());
+  return texts.filter(t => {
+    const own = luminance(parts(getComputedStyle(t).fill));
+    return (Math.max(own, back) + 0.05) / (Math.min(own, back) + 0.05) < 4.5;
+  }).map(t => t.textContent + ' ' + getComputedStyle(t).fill);
+}"""
+
+
+def faint(watched: Watched) -> list[str]:
+    """The texts in figures whose contrast with the page is below WCAG's 4.5."""
+    assert watched.page.evaluate("document.querySelectorAll('.plot svg text').length") > 0
+    return list(watched.page.evaluate(_FAINT))

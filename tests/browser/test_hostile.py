@@ -84,6 +84,6 @@ def test_hostile_text_is_still_there_to_be_read(open_page: Open, hostile: Path) 
 
 
 def test_a_failure_page_is_readable_by_everyone(open_page: Open, hostile: Path) -> None:
-    watched = open_page(hostile / "failing" / "latest.html", lax=True)
+    watched = open_page(hostile / "failing" / "latest.html")
 
     assert violations(watched) == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -130,3 +132,16 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(monkeypatch: pyte
 
     assert drawing.bundle()[0]
     drawing.bundle.cache_clear()
+
+
+def test_a_character_that_no_drawing_can_hold_does_not_end_the_process() -> None:
+    hostile = {"a": "red\x1b[31m \x00\x7f \ud800 end"}
+    spec = {"data": {"values": [hostile]}, "mark": "text", "encoding": {"text": {"field": "a", "type": "nominal"}}}
+
+    drawn = subprocess.run(
+        [sys.executable, "-c", f"from flexkit.report.drawing import draw; print(draw({spec!r}))"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert drawn.returncode == 0, drawn.stderr[-500:]
+    assert "end</text>" in drawn.stdout

@@ -15,6 +15,7 @@ import pytest
 
 from flexkit.errors import ExitCode, ReportError, UsageError
 from flexkit.report import making
+from flexkit.report import run as run_module
 from flexkit.report.folder import LocalFolder
 from flexkit.report.run import ReportSummary, run_reports
 from flexkit.settings import settings
@@ -50,37 +51,49 @@ def only_run(out: Path, name: str) -> Path:
 
 
 FAILURES = {
-    "a failing cell": ("frame = {}['handler']", "cell-0", "KeyError: 'handler'", {}),
-    "a kernel that dies": ("import os; os._exit(9)", "cell-0", "The kernel died", {}),
-    "a time-out": ("import time; time.sleep(30)", "cell-0", "The cell took longer than 2 seconds", {"timeout": 2}),
-    "an exit": ("import sys; sys.exit(3)", "cell-0", "SystemExit: 3", {}),
+    "a failing cell": ("frame = {}['handler']", "cell-0", "KeyError: 'handler'", False),
+    "a kernel that dies": ("import os; os._exit(9)", "cell-0", "The kernel died", False),
+    "a time-out": ("import time; time.sleep(30)", "cell-0", "The cell took longer than 2 seconds", True),
+    "an exit": ("import sys; sys.exit(3)", "cell-0", "SystemExit: 3", False),
     "personal data": (
         "raise ValueError('alice@example.com +15551234567 in /home/alice/x.py\\nline two')", "cell-0",
-        "ValueError: [email] [phone] in …/x.py", {},
+        "ValueError: [email] [phone] in …/x.py", False,
     ),
-    "markup": ("raise ValueError('<script>alert(1)</script>')", "cell-0", "ValueError: <script>", {}),
+    "markup": ("raise ValueError('<script>alert(1)</script>')", "cell-0", "ValueError: <script>", False),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", FAILURES)
-def test_a_failure_leaves_a_page_with_notebook_cell_and_first_line_and_nothing_else(
-    shelf: Path, tmp_path: Path, case: str
-) -> None:
-    code, cell, reason, options = FAILURES[case]
-    path = notebook(shelf, "broken", code, answering())
-
-    summary = run(path, tmp_path / "out", **options)
-
+@pytest.fixture(scope="module")
+def failures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every kind of failure, in one run of five notebooks and one with a short time-out."""
+    folder = tmp_path_factory.mktemp("failures")
+    quick, slow = [], []
+    for case, (code, _, _, is_slow) in FAILURES.items():
+        path = notebook(folder, named(case), code, answering())
+        (slow if is_slow else quick).append(str(path))
+    summary = run_reports(quick, data=folder, out=folder / "out")
     assert summary.exit_code == ExitCode.FAILED
-    folder = only_run(tmp_path / "out", "broken")
+    assert run_reports(slow, data=folder, out=folder / "out", timeout=2).exit_code == ExitCode.FAILED
+    return folder / "out"
+
+
+def named(case: str) -> str:
+    return "broken-" + case.replace(" ", "-")
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_failure_leaves_a_page_with_notebook_cell_and_first_line_and_nothing_else(failures: Path, case: str) -> None:
+    _, cell, reason, _ = FAILURES[case]
+
+    folder = only_run(failures, named(case))
     assert left_in(folder) == {"report.html", "run.json"}
     record = json.loads((folder / "run.json").read_text())
     assert (record["verdict"], record["error"]["cell"]) == ("failed", cell)
     assert record["error"]["reason"].startswith(reason)
     page = (folder / "report.html").read_text()
-    assert "broken" in page
+    assert named(case) in page
     assert "<script" not in page
-    for hidden in ("Traceback", "line two", "alice", "15551234567", str(tmp_path)):
+    for hidden in ("Traceback", "line two", "alice", "15551234567", str(failures.parent)):
         assert hidden not in page + (folder / "run.json").read_text()
 
 
@@ -184,19 +197,17 @@ def test_a_breach_is_told_to_the_hook_on_its_stdin(shelf: Path, tmp_path: Path) 
     assert summary.notes == ()
 
 
-def test_a_hook_that_fails_is_noted_and_changes_nothing(shelf: Path, tmp_path: Path) -> None:
-    path = notebook(shelf, "loud", answering("breach"))
+def test_a_hook_that_fails_is_noted_and_changes_nothing() -> None:
+    notes = run_module._notify("no-such-command --at-all", [{"report": "loud", "verdict": "breach"}])
+    ended = run_module._notify(f"{sys.executable} -c 'raise SystemExit(7)'", [{"report": "loud", "verdict": "breach"}])
 
-    summary = run(path, tmp_path / "out", on_breach="no-such-command --at-all")
-
-    assert summary.exit_code == ExitCode.BREACH
-    assert "did not run" in summary.notes[0]
+    assert "did not run" in notes[0]
+    assert "ended with code 7" in ended[0]
 
 
-def test_the_hook_is_not_called_without_a_breach(shelf: Path, tmp_path: Path) -> None:
-    path = notebook(shelf, "calm", answering())
-
-    assert run(path, tmp_path / "out", on_breach="no-such-command").notes == ()
+@pytest.mark.parametrize("verdict", ["ok", "undecided", "failed"])
+def test_the_hook_is_not_called_without_a_breach(verdict: str) -> None:
+    assert run_module._notify("no-such-command", [{"report": "calm", "verdict": verdict}]) == []
 
 
 def test_the_next_run_is_compared_with_the_last_and_only_so_many_are_kept(shelf: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
     )  # fmt: skip
     layers = [coloured] if enough.height else []
     if few_rows.height:
-        layers.append(_hours(few_rows, zone).mark_text(text="×", color=AXIS, fontSize=11))
+        layers.append(_hours(few_rows, zone).mark_text(text="×", color=MUTED, fontSize=10))
     return themed(alt.layer(*layers).properties(width=WIDTH, height=190), title=title, subtitle=subtitle)
 
 
