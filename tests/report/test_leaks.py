@@ -60,7 +60,9 @@ def test_hostile_names_make_no_element_and_no_link(planted: tuple[Path, Path]) -
     assert [held for tag, held in elements if tag == "script"] == [{"type": "text/plain", "id": "vega"}, {}]
     assert [name for name in attributes if name.startswith("on")] == []
     assert [link for link in links if not link.startswith(("#", "../"))] == []
-    assert "default-src 'none'" in page
+    (policy,) = (held["content"] or "" for _, held in elements if held.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
 
 
 def test_hostile_names_leave_no_file_outside(planted: tuple[Path, Path]) -> None:
