@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flexkit.analyse.evaluate import NONE
 from flexkit.present.words.labels import cause_label
 from flexkit.report.folder import folder
-from flexkit.report.html import environment, policy
+from flexkit.report.pages import environment, policy
 
 if TYPE_CHECKING:
     from pathlib import Path

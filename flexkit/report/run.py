@@ -59,7 +59,10 @@ class ReportSummary:
 
     def lines(self) -> list[str]:
         """The result for people: each report with its verdict and place, the index last."""
-        shown = [f"{records.line(record)}\n  {path}" for record, path in zip(self.records, self.paths, strict=True)]
+        shown = [
+            records.line(record) + (f"\n  {path}" if path else "")
+            for record, path in zip(self.records, self.paths, strict=True)
+        ]
         return [*shown, *self.notes, self.index]
 
 

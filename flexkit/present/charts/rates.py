@@ -87,7 +87,7 @@ def rate_over_time(
             alt.Tooltip("exposure:Q", title="Completed", format=","),
         ],
     )
-    named = shown.filter(pl.col("state") != "inside").with_columns(
+    named = shown.filter(pl.col("state") != "inside", pl.col("value").is_not_null()).with_columns(
         pl.when(state="partial").then(pl.lit("partial")).otherwise(pl.col("date").dt.to_string("%-d %b")).alias("note")
     )
     notes = [
