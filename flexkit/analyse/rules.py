@@ -32,7 +32,7 @@ FACTS: dict[str, str] = {
     "same_operation": "both did the same",
     "same_handler": "one handler did both",
     "another_handler": "two different handlers did them",
-    "handler_unnamed": "at least one of the two has no handler",
+    "handler_unnamed": "a handler has no name, or one that stands for many routines",
     "same_trigger": "one event, token or job set off both",
     "another_trigger": "two different events, tokens or jobs set them off",
     "trigger_unknown": "at least one of the two names no trigger",

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from flexkit.tables.ids import digests
 from flexkit.tables.normalize import decode
 from flexkit.tables.normalize.checks import instant, precision
+from flexkit.tables.normalize.harvest import Harvest
 from flexkit.tables.schema import key64
-from tests.tables.evidence import sid
+from tests.tables.evidence import NOW, REDACTOR, sid
 
 PATHS = {"a": "a", "b": "b.c", "d": "b.d.e"}
 
@@ -122,3 +123,14 @@ def test_keys_are_null_only_where_there_is_no_sid() -> None:
 
     assert keys.is_null().to_list() == [False, False, False, True, True, False]
     assert keys.drop_nulls().n_unique() == 4
+
+
+def test_rows_without_a_problem_come_in_one_piece() -> None:
+    # Polars 2.1 panicked when it formatted a column that a filter had left in five pieces (a page of 332 events).
+    problem = {"problem": pl.Series([None], dtype=pl.String)}
+    rows = pl.concat([pl.DataFrame({"event_sid": [f"EV{n}"], **problem}) for n in range(5)], rechunk=False)
+    assert rows["event_sid"].n_chunks() == 5
+
+    sifted = Harvest(redactor=REDACTOR, now=NOW).sift("task_events", rows)
+
+    assert sifted["event_sid"].n_chunks() == 1
