@@ -275,7 +275,8 @@ def placebo(reps: int, seed: int) -> list[dict[str, object]]:
         rng = np.random.default_rng([seed, 4000 + number])
         alarms, known, dates = 0, 0, []
         for _ in range(reps):
-            world = World("", level, 300, 28, rho, sigma, 1.0)
+            # 39 placebo dates: ranks are fortieths, and 5 % is one of them (with 34 no test has a size above 2.9 %).
+            world = World("", level, 335, 28, rho, sigma, 1.0)
             each = effects.analyse_all(world.frame(rng), _fix(world.changed_at))[0]
             known += each.placebo.count >= 19
             alarms += each.placebo.rank <= 0.05
