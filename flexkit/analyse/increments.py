@@ -65,15 +65,17 @@ def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.LazyFrame], kept:
     fresh = [name for name in parts if name not in before["parts"]]
     if len(gone) + len(fresh) > len(parts) / _FEW:
         return None
-    held = {name: kept.read(name) for name in gone}
-    old = [parts.get(name, held.get(name)) for name in before["parts"]]
-    if any(part is None for part in old):
+    stale = [kept.read(name) for name in gone]
+    same = [kept.read(name) for name in parts if name not in fresh]
+    taken, left = [part for part in stale if part is not None], [part for part in same if part is not None]
+    if len(taken) + len(left) < len(stale) + len(same):
         return None
-    changed = [part for part in [*held.values(), *(parts[name] for name in fresh)] if part is not None]
-    keys = pl.concat([part.select("ikey") for part in changed]).unique().collect()["ikey"].sort()
-    was = _sum([part for part in old if part is not None], keys)
-    now = _sum(parts.values(), keys)
-    numbers = [name for name in COUNTS if name not in ("day", "channel_type")]
+    new = pl.concat([parts[name] for name in fresh] or [pl.LazyFrame(schema=_PARTIAL)]).collect()
+    old = pl.concat(taken or [pl.LazyFrame(schema=_PARTIAL)]).collect()
+    keys = pl.concat([new["ikey"], old["ikey"]]).unique().sort()
+    touched = pl.concat([*left, pl.LazyFrame(schema=_PARTIAL)]).filter(pl.col("ikey").is_in(keys.implode())).collect()
+    was, now = _sum([touched.lazy(), old.lazy()]), _sum([touched.lazy(), new.lazy()])
+    numbers = list(heavy_pass.NUMBERS)
     return (
         pl.concat([_counts(before["counts"]), was.with_columns(-pl.col(numbers)), now])
         .group_by("day", "channel_type")
@@ -83,11 +85,9 @@ def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.LazyFrame], kept:
     )
 
 
-def _sum(parts: Iterable[pl.LazyFrame], keys: pl.Series | None = None) -> pl.DataFrame:
-    """The counts of *parts* together, of the interactions in *keys* only where these are given."""
+def _sum(parts: Iterable[pl.LazyFrame]) -> pl.DataFrame:
+    """The counts of *parts* together."""
     rows = pl.concat([*parts, pl.LazyFrame(schema=_PARTIAL)])
-    if keys is not None:
-        rows = rows.filter(pl.col("ikey").is_in(keys.implode()))
     found: pl.DataFrame = heavy_pass.per_day(heavy_pass.completed(heavy_pass.merged([rows]))).collect(
         engine="streaming"
     )

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_END = b"PAR1"
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A folder of kept parts and of the last sum that was made of them; it need not be writable."""
@@ -27,12 +30,14 @@ class Parts:
     def read(self, name: str) -> pl.LazyFrame | None:
         """The part of that *name*, or nothing where it is not kept whole."""
         path = self._path(name)
+        # Written aside and renamed, a part is whole or not there; its last bytes tell of other damage.
         try:
-            held = pl.scan_parquet(path)
-            held.collect_schema()
-        except (OSError, pl.exceptions.PolarsError):
+            with path.open("rb") as file:
+                file.seek(-len(_END), os.SEEK_END)
+                is_whole = file.tell() > len(_END) and file.read() == _END
+        except OSError:
             return None
-        return held
+        return pl.scan_parquet(path) if is_whole else None
 
     def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame:
         """Keep *rows* as *name*, where the folder can be written; the rows either way."""
