@@ -149,12 +149,24 @@ def simulate(data: Path | None, **options: Any) -> None:
 @_DATA
 @_SINCE
 @_UNTIL
-def export(table: str, file: Path, data: Path | None, since: str, until: str) -> None:
+@click.option(
+    "--engine", type=click.Choice(["polars", "spark"]), default="polars", show_default=True,
+    help="What computes the table 'daily': Spark is that of SPARK_REMOTE, or one on this machine.",
+)  # fmt: skip
+def export(table: str, file: Path, data: Path | None, *, since: str, until: str, engine: str) -> None:
     """Write any TABLE or result to FILE: .parquet, .csv, .json or .jsonl."""
     from flexkit.locate import open_store
     from flexkit.tables.export import export as write
 
-    store = open_store(data)
+    session = None
+    if engine == "spark":
+        from flexkit.tables import spark
+
+        if table != "daily":
+            msg = f"Spark computes the table 'daily', not {table!r}. Leave --engine out."
+            raise UsageError(msg)
+        session = spark.session()
+    store = open_store(data, spark=session)
     window = store.window(since, until) if since or until else None
     rows = write(store.table(table, window), file)
     click.echo(f"{file}: {rows} rows of {table}")

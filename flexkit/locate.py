@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import StoreError
 
@@ -54,8 +54,13 @@ def is_store(folder: Path) -> bool:
     return (folder / "meta.json").is_file()
 
 
-def open_store(data: str | os.PathLike[str] | None = None) -> Store:
+def open_store(data: str | os.PathLike[str] | None = None, *, spark: Any = None) -> Store:
     """The store at *data*, or the one that the commands would choose, or the embedded sample.
+
+    With *spark*, a `SparkSession` (PySpark, Databricks Connect, Spark Connect), the table ``daily``, the pass
+    over all signals, is computed by Spark from the store's own files, which its workers must reach::
+
+        fk.open("/mnt/shared/store", spark=spark).table("daily").collect()
 
     Raises `StoreError` where a folder is named that holds no store.
     """
@@ -71,7 +76,7 @@ def open_store(data: str | os.PathLike[str] | None = None) -> Store:
             f"'flexkit import FILE --data {folder}', or name another folder with --data or FLEXKIT_DATA."
         )
         raise StoreError(msg)
-    return Store(folder, results=RESULTS)
+    return Store(folder, results=RESULTS, spark=spark)
 
 
 def is_sample(store: Store) -> bool:

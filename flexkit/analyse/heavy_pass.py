@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+import polars as pl
 
 from flexkit.terms import Outcome, SignalKind
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from narwhals.typing import IntoLazyFrame
+
+    from flexkit.window import Window
 
 SHOWN = (SignalKind.CHANNEL_CLOSED.value, SignalKind.CONVERSATION_CLOSED.value)
 """Signals that show an interaction closed."""
@@ -176,3 +179,26 @@ def per_day(interactions: IntoLazyFrame) -> Any:
 def answer(signals: IntoLazyFrame) -> Any:
     """`per_day` of all *signals*: the pass from end to end."""
     return per_day(completed(partials(signals)))
+
+
+DAILY: dict[str, pl.DataType | type[pl.DataType]] = {
+    "day": pl.Date,
+    "channel_type": pl.String,
+    "completed_count": pl.Int64,
+    "affected_count": pl.Int64,
+    "gap_seconds": pl.Float64,
+}
+"""Columns of the ``daily`` table: per UTC day, interactions first completed, those that may have been completed twice
+(at least all duplicates), and the sum of the gaps in between."""
+
+
+def daily(counts: pl.DataFrame, window: Window | None = None) -> pl.DataFrame:
+    """*counts*, as `answer` gives them, as the ``daily`` table: the days that begin in *window*."""
+    day = pl.col("day").cast(pl.Int32).cast(pl.Date)
+    found = counts.select(
+        "channel_type", "completed_count", "affected_count", day=day, gap_seconds=pl.col("gap_us") / 1_000_000
+    ).select(*DAILY)
+    if window is None:
+        return found
+    begins = pl.col("day").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    return found.filter(begins.is_between(window.start, window.end, closed="left"))

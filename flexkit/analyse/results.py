@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import polars as pl
 
@@ -20,6 +20,13 @@ class Evidence(Protocol):
     def coverage(self) -> pl.LazyFrame: ...
     def fixes(self) -> pl.DataFrame: ...
     def handlers(self) -> pl.DataFrame: ...
+
+    # For the pass over all signals, day by day or on another engine.
+    @property
+    def spark(self) -> Any: ...
+    def days(self, name: str) -> Mapping[str, pl.LazyFrame]: ...
+    def parts(self, module: str) -> Any: ...
+    def files(self, name: str) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,23 @@ def _effects(store: Evidence, window: Window | None) -> pl.LazyFrame:
     return effects.effects(counts, fixes).lazy()
 
 
+def _daily(store: Evidence, window: Window | None) -> pl.LazyFrame:
+    import polars as pl
+
+    from flexkit.analyse import heavy_pass, increments
+
+    def compute() -> pl.DataFrame:
+        if store.spark is None:
+            return heavy_pass.daily(increments.counts(store.days("signals"), store.parts(increments.__name__)), window)
+        from flexkit.tables import spark
+
+        rows = heavy_pass.answer(spark.frame(store.spark, store.files("signals"))).collect()
+        counts = pl.DataFrame([tuple(row) for row in rows], schema=increments.COUNTS, orient="row")
+        return heavy_pass.daily(counts, window)
+
+    return pl.defer(compute, schema=heavy_pass.DAILY)
+
+
 def _replay(store: Evidence, window: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import replay
 
@@ -109,4 +133,5 @@ RESULTS: dict[str, Result] = {
     "rates": Result(_rates),
     "effects": Result(_effects),
     "replay": Result(_replay),
+    "daily": Result(_daily),
 }

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
+from flexkit.errors import UsageError
 from flexkit.tables.schema import SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flexkit.tables.schema import Table
+
+
+def session() -> Any:
+    """A Spark session: the one that ``SPARK_REMOTE`` names (Spark Connect), else one on all cores of this machine.
+
+    Raises `UsageError` where pyspark, or the Java that a local session needs, is not installed.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        msg = "Spark needs pyspark, which is not installed. Install it: pip install 'flexkit[spark]'."
+        raise UsageError(msg) from None
+    builder = SparkSession.builder.appName("flexkit")
+    if remote := os.environ.get("SPARK_REMOTE"):
+        try:
+            return builder.remote(remote).getOrCreate()
+        except Exception as error:  # noqa: BLE001 - gRPC and Spark raise many kinds
+            # Its text may hold the address, and that a token.
+            msg = (
+                f"Cannot reach the Spark of SPARK_REMOTE ({type(error).__name__}). Check its address, and that it runs."
+            )
+            raise UsageError(msg) from None
+    if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
+        msg = (
+            "Spark on this machine needs a Java runtime, which is not installed. Install one (Debian: "
+            "default-jre-headless), or name a running Spark with SPARK_REMOTE=sc://host:15002."
+        )
+        raise UsageError(msg)
+    return builder.master("local[*]").config("spark.ui.enabled", "false").getOrCreate()
 
 
 def frame(session: Any, files: Sequence[str], *, table: Table = SIGNALS) -> Any:

@@ -51,7 +51,8 @@ class Store:
     """What is held of an account's evidence. Reading changes no table; missing tables are empty.
 
     *results* adds tables that are computed (`flexkit.analyse.results`); *version* reads the store as a
-    run saw it (``store.version``). Raises `StoreError` where the folder is no store of this format.
+    run saw it (``store.version``); *spark*, a Spark session, makes the pass over all signals where that
+    counts (the table ``daily``). Raises `StoreError` where the folder is no store of this format.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Store:
         *,
         results: Mapping[str, Result] | None = None,
         version: str | None = None,
+        spark: Any = None,
     ) -> None:
         self.path = Path(path)
+        self.spark = spark
         self._results = dict(results or {})
         self._check_format()
         self._pinned = None if version is None else self._parsed(version)
@@ -188,7 +191,7 @@ class Store:
 
     def at(self, version: str) -> Store:
         """This store as it was at *version* (as it is, for ""); replaced files are kept for thirty days."""
-        return Store(self.path, results=self._results, version=version) if version else self
+        return Store(self.path, results=self._results, version=version, spark=self.spark) if version else self
 
     def _version_of(self, name: str) -> int | None:
         held = DeltaFolder(self._uri(name), TABLES[name]).opened()

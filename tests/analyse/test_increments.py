@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from flexkit.analyse import heavy_pass, increments
+from flexkit.analyse import fast_pass, heavy_pass, increments
+from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables.parts import Parts
 from flexkit.tables.schema import signal_keys
@@ -32,6 +33,15 @@ def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame
         f"{key[0]}-{rows.height}-{number}": rows.lazy()
         for key, rows in signals.partition_by("day", as_dict=True).items()
     }
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(seed: int) -> None:
+    signals = adversarial(seed).lazy()
+
+    assert fast_pass.answer(signals).equals(heavy_pass.answer(signals).collect())
+    own, portable = fast_pass.partials(signals).collect(), heavy_pass.partials(signals).collect()
+    assert own.sort("ikey").equals(portable.sort("ikey"))
 
 
 def adversarial(seed: int, days: int = 12) -> pl.DataFrame:
@@ -152,3 +162,19 @@ def test_a_store_that_grows_by_days_and_is_compacted(tmp_path: Path) -> None:
     again = increments.counts(store.days("signals"), store.parts("flexkit.analyse.increments"))
     assert again.rows() == found.rows()
     assert again["completed_count"].sum() > 400
+
+
+def test_the_daily_table_counts_what_the_pass_counts_and_keeps_to_its_window(tmp_path: Path) -> None:
+    signals = observed_frames(build(interactions=300, days=6, seed=4, name="sample")).signals
+    store = Store(tmp_path, results=RESULTS)
+    store.add({"signals": signals})
+    window = store.window("3d")
+
+    whole = store.table("daily").collect()
+    some = store.table("daily", window).collect()
+
+    counted = heavy_pass.answer(signals.lazy()).collect()
+    assert whole["completed_count"].to_list() == counted["completed_count"].to_list()
+    assert whole.schema == pl.Schema(heavy_pass.DAILY)
+    assert 0 < some.height < whole.height
+    assert some["day"].is_between(window.start.date(), window.end.date()).all()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flexkit.analyse import heavy_pass
+from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables import spark as on_spark
 from flexkit.tables.store import Store
@@ -167,6 +168,16 @@ def test_every_interaction_is_the_same_row(session: Any, store: Store) -> None:
     own = heavy_pass.completed(heavy_pass.partials(store.table("signals"))).collect()
 
     assert sorted(map(tuple, found)) == sorted(own.rows())
+
+
+def test_a_store_given_a_session_lets_it_count_the_days(session: Any, store: Store) -> None:
+    own = Store(store.path, results=RESULTS)
+    given = Store(store.path, results=RESULTS, spark=session)
+    window = own.window("2d")
+
+    assert given.table("daily").collect().equals(own.table("daily").collect())
+    assert given.table("daily", window).collect().equals(own.table("daily", window).collect())
+    assert given.at(given.version).spark is session
 
 
 def test_a_store_without_signals_is_an_empty_frame(session: Any, tmp_path: Path) -> None:

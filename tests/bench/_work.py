@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import resource
 import shutil
@@ -12,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse import heavy_pass, increments
+from flexkit.analyse import fast_pass, increments
+from flexkit.tables import store_upkeep
 from flexkit.tables.schema import SIGNALS, signal_keys
 from flexkit.tables.store import Store
 from flexkit.tables.store_delta import DeltaFolder
 from tests.bench import _signals
+from tests.bench._rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,24 +28,19 @@ if TYPE_CHECKING:
 
 _ROWS = 10_000
 _ROUNDS = 5
+_BATCHES = 100
 
 
-def table(path: Path) -> str:
-    """The table, as Markdown; the store at *path* is left as it was."""
-    lines = ["", "| work | seconds | CPU seconds | beside |", "|---|---|---|---|"]
+def rows(path: Path) -> list[Row]:
+    """What daily work on the store at *path* costs; the store is left as it was."""
     copy = path.with_name(f"{path.name}-work")
     shutil.rmtree(copy, ignore_errors=True)
     # Files of a Delta table are never changed, so links to them are a copy.
     shutil.copytree(path, copy, copy_function=os.link, ignore=shutil.ignore_patterns("cache"))
     try:
-        lines += _one_more_day(copy)
-        lines += _new_rows(copy)
-        lines += _look_up(copy)
-        lines += _tables(copy)
+        return [*_one_more_day(copy), *_look_up(copy), *_new_rows(copy), *_reading_after_batches(copy)]
     finally:
         shutil.rmtree(copy)
-    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    return "\n".join([*lines, "", f"Load at the end {loads}."])
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -51,17 +50,21 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
     return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _line(name: str, took: tuple[float, float], beside: str = "") -> str:
-    return f"| {name} | {took[0]:.3f} | {took[1]:.3f} | {beside} |"
+def _middle(took: list[tuple[float, float]]) -> tuple[float, float]:
+    return statistics.median(one[0] for one in took), statistics.median(one[1] for one in took)
+
+
+def _told(took: tuple[float, float]) -> str:
+    return f"{took[0]:.3f} s ({took[1]:.3f} CPU)"
 
 
 def _counts(store: Store) -> pl.DataFrame:
     return increments.counts(store.days("signals"), store.parts(increments.__name__))
 
 
-def _one_more_day(path: Path) -> list[str]:
+def _one_more_day(path: Path) -> list[Row]:
     store = Store(path)
-    whole = _timed(lambda: heavy_pass.answer(store.table("signals")).collect(engine="streaming"))
+    whole = _middle([_timed(lambda: fast_pass.answer(store.table("signals"))) for _ in range(3)])
     first = _timed(lambda: _counts(store))
     newest = store.table("signals").select(pl.col("day").max(), pl.len()).collect()
     day, rows = newest.row(0)
@@ -76,53 +79,94 @@ def _one_more_day(path: Path) -> list[str]:
     late = SIGNALS.conform(late.lazy().with_columns(signal_keys())).collect()
     _signals.write(DeltaFolder(str(path / "tables" / "signals"), SIGNALS), pl.concat([more, late]))
     added = _timed(lambda: _counts(store))
-    equal = _counts(store).rows() == heavy_pass.answer(store.table("signals")).collect(engine="streaming").rows()
-    return [
-        _line("all days at once", whole),
-        _line("all days, each kept", first),
-        _line("one more day", added, f"{added[0] / whole[0]:.1%} of all days at once; equal: {equal}"),
-    ]
+    equal = _counts(store).rows() == fast_pass.answer(store.table("signals")).rows()
+    beside = f"{_told(added)} of {_told(whole)}; first count of all days {_told(first)}; equal: {equal}"
+    return [Row("one more day", "of the full computation", added[0] / whole[0], 0.05, beside)]
 
 
 def _generator() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def _new_rows(path: Path) -> list[str]:
-    """Batches of ten thousand rows, and reading after a hundred of them beside reading what is compacted."""
+def _batch(seed: int) -> pl.DataFrame:
+    return _signals.signals_of(_ROWS // 8, 3, seed=seed).head(_ROWS)
+
+
+def _new_rows(path: Path) -> list[Row]:
+    """Batches of ten thousand rows into the store, beside files of the same rows, looking for copies or not."""
     store = Store(path)
-    plain, added = [], []
     aside = path / "plain"
     aside.mkdir()
+    plain, careful, added = [], [], []
     for number in range(_ROUNDS):
-        batch = _signals.signals_of(_ROWS // 8, 3, seed=100 + number).head(_ROWS)
+        batch = _batch(100 + number)
 
         def append(batch: pl.DataFrame = batch, number: int = number) -> None:
-            for key, rows in batch.partition_by("day", as_dict=True).items():
-                rows.write_parquet(aside / f"{key[0]}-{number}.parquet")
+            for key, some in batch.partition_by("day", as_dict=True).items():
+                some.write_parquet(aside / f"{key[0]}-{number}.parquet")
+
+        def append_new(batch: pl.DataFrame = batch, number: int = number) -> None:
+            folders = [path / "tables" / "signals" / f"day={day}" for day in batch["day"].unique()]
+            files = [file for folder in folders for file in folder.glob("*.parquet")]
+            held = pl.scan_parquet(files).select("signal_id").join(batch.lazy(), on="signal_id", how="semi").collect()
+            fresh = batch.join(held, on="signal_id", how="anti")
+            append(fresh, number)
 
         plain.append(_timed(append))
+        careful.append(_timed(append_new))
         added.append(_timed(lambda batch=batch: store.add({"signals": batch})))  # type: ignore[misc]
-    middle = [tuple(statistics.median(column) for column in zip(*took, strict=True)) for took in (plain, added)]
-    ratio = middle[1][0] / middle[0][0]
+    one, two, three = _middle(plain), _middle(careful), _middle(added)
+    name = "10,000 new rows into the store"
     return [
-        _line("a plain Parquet append of 10,000 rows", middle[0]),  # type: ignore[arg-type]
-        _line("10,000 new rows into the store", middle[1], f"{ratio:.1f} × the plain append"),  # type: ignore[arg-type]
-    ]
+        Row(name, "× Parquet files of the same rows", three[0] / one[0], 2, f"{_told(three)}, {_told(one)}"),
+        Row(
+            name, "× the same with a look for copies", three[0] / two[0], 2, f"{_told(three)}, {_told(two)}"
+        ),
+    ]  # fmt: skip
 
 
-def _look_up(path: Path) -> list[str]:
+def _reading_after_batches(path: Path) -> list[Row]:
+    """The pass after a hundred batches, compacted as commands do it, and after all is compacted."""
     store = Store(path)
-    named = store.table("signals").select(pl.col("interaction_sid").drop_nulls().first()).collect().item()
-    times = [_timed(lambda: store.around(named).collect()) for _ in range(3)]
-    return [_line("the signals around one interaction", sorted(times)[1])]
+    working = [
+        _timed(lambda number=number: (store.add({"signals": _batch(1000 + number)}), store.compact(["signals"])))  # type: ignore[misc]
+        for number in range(_BATCHES)
+    ]
+    files = len(store.files("signals"))
+    folder = DeltaFolder(str(path / "tables" / "signals"), SIGNALS)
+
+    def read() -> object:
+        return fast_pass.answer(store.table("signals"))
+
+    read()
+    after = _middle([_timed(read) for _ in range(_ROUNDS)])
+    store_upkeep.compact(folder, at_least=2)
+    read()
+    compacted = _middle([_timed(read) for _ in range(_ROUNDS)])
+    beside = f"{_told(after)} of {files} files, {_told(compacted)}; a batch with its upkeep {_told(_middle(working))}"
+    return [Row(f"reading after {_BATCHES} batches", "× a compacted store", after[0] / compacted[0], 1.25, beside)]
 
 
-def _tables(path: Path) -> list[str]:
+def _look_up(path: Path) -> list[Row]:
+    from flexkit.present.timeline import show
+
     store = _signals.opened(path)
-    lines = []
-    for name in ("completions", "duplicates", "causes"):
+    named = store.table("signals").select(pl.col("interaction_sid").drop_nulls().first()).collect().item()
+    silent = io.StringIO()
+    with contextlib.redirect_stdout(silent):
+        show(store, named)
+        times = [_timed(lambda: show(store, named)) for _ in range(3)]
+    return [Row("flexkit show", "seconds after start-up", _middle(times)[0], 1, _told(_middle(times)))]
+
+
+def tables(path: Path) -> list[str]:
+    """What the tables of the pages cost in a process of their own, the first time and when they are kept."""
+    lines = ["", "| table | rows | first time | kept |", "|---|---|---|---|"]
+    store = _signals.opened(path)
+    shutil.rmtree(path / "cache", ignore_errors=True)
+    for name in ("causes", "duplicates", "completions"):
         made = _timed(lambda name=name: store.table(name).collect())  # type: ignore[misc]
         again = _timed(lambda name=name: store.table(name).collect())  # type: ignore[misc]
-        lines += [_line(f"table '{name}', first time", made), _line(f"table '{name}', kept", again)]
+        count = store.table(name).select(pl.len()).collect().item()
+        lines.append(f"| {name} | {count:,} | {_told(made)} | {_told(again)} |")
     return lines

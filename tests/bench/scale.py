@@ -14,15 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.bench._rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _UNITS = {"k": 1_000, "m": 1_000_000}
-_DEFAULT = ("scan", "flexkit", "native polars", "duckdb keys", "duckdb strings", "flexkit on duckdb", "pandas")
+_DEFAULT = ("scan", "flexkit", "flexkit portable", "native polars", "duckdb keys", "duckdb strings", "pandas")
+_SPARK = ("flexkit on spark", "spark sql")
+_LARGE = 50_000_000
+_GB = 1000
+_UNWANTED = ("altair", "nbconvert", "papermill", "scipy", "statsmodels", "pyspark", "polars")
+"""What importing flexkit must not load."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -36,32 +44,108 @@ def main(argv: Sequence[str]) -> int:
 
         print(_signals.build(Path(arguments.folder), _count(arguments.signals), seed=arguments.seed))
         return 0
+    if arguments.tables:
+        from tests.bench import _work
+
+        print("\n".join([*_work.tables(Path(arguments.folder)), "", f"Peak memory {_peak_mb(0):.0f} MB."]))
+        return 0
+    if arguments.daily:
+        from tests.bench import _work
+
+        print(json.dumps([asdict(row) for row in _work.rows(Path(arguments.folder))]))
+        return 0
     folder = Path(arguments.folder or tempfile.gettempdir()) / "flexkit-scale"
     print(_machine())
     code = 0
     seconds: dict[int, float] = {}
+    found: list[tuple[int, Row]] = [(0, _imports())]
     for text in arguments.signals.split(","):
+        began = time.perf_counter()
         store = Path(_child("--build", "--signals", text, "--folder", str(folder), "--seed", str(arguments.seed)))
-        code |= _compared(store, _count(text), arguments, seconds)
-        if arguments.work:
-            from tests.bench import _work
-
-            print(_work.table(store))
+        print(f"\nMade or found in {time.perf_counter() - began:.0f} s: {store}")
+        count = _count(text)
+        failed, told = _compared(store, count, arguments, seconds)
+        code |= failed
+        found += [(count, row) for row in told]
+        if not arguments.quick:
+            found += [(count, Row(**row)) for row in json.loads(_child("--daily", "--folder", str(store)))]
+            print(_whole("--tables", "--folder", str(store)))
     if len(seconds) > 1:
         least, most = min(seconds), max(seconds)
         exponent = math.log(seconds[most] / seconds[least]) / math.log(most / least)
-        print(f"\nGrowth of flexkit's seconds from {least:,} to {most:,} signals: exponent {exponent:.2f}")
+        found.append((most, Row(f"growth from {least:,} signals", "exponent of its seconds", exponent, 1.05)))
+    print("\n### All targets\n\n| signals | work | measured | wanted | met | figures |\n|---|---|---|---|---|---|")
+    for count, row in found:
+        share = row.unit.startswith("of ")
+        measured, most = (f"{x:.1%}" if share else f"{x:.2f}" for x in (row.measured, row.most))
+        met = "yes" if row.is_met else "no"
+        shown = f"{count:,}" if count else ""
+        print(f"| {shown} | {row.work} | {measured} {row.unit} | ≤ {most} | {met} | {row.beside} |")
+    loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"\nLoad at the end {loads}.")
     return code
+
+
+def _whole(*arguments: str) -> str:
+    command = [sys.executable, "-m", "tests.bench", "scale", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _imports() -> Row:
+    """The import of flexkit beside that of Polars, each in a process of its own, in turn."""
+    took: dict[str, list[float]] = {"flexkit, flexkit.tables.store": [], "polars": []}
+    for _ in range(5):
+        for names, times in took.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", f"import {names}"], check=True)
+            times.append(time.perf_counter() - began)
+    ask = f"import sys, flexkit; print([name for name in {_UNWANTED!r} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    alone: list[float] = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import flexkit"], check=True)
+        alone.append(time.perf_counter() - began)
+    base, own = statistics.median(took["polars"]), statistics.median(alone)
+    stored = statistics.median(took["flexkit, flexkit.tables.store"])
+    beside = f"{own:.2f} s, {base:.2f} s; with the store {stored:.2f} s; loaded of the unwanted: {loaded}"
+    return Row("import flexkit", "× import polars", own / base, 1.3, beside)
+
+
+def _targets(signals: int, seconds: dict[str, float], peaks: dict[str, float]) -> list[Row]:
+    """The rows of the table that compare engines."""
+    large = signals >= _LARGE
+    wanted = [
+        ("flexkit", "duckdb strings", "× DuckDB on the raw text columns", 0.40),
+        ("flexkit", "duckdb keys", "× DuckDB on the same keys", 0.50 if large else 0.75),
+        ("flexkit", "scan", "× the bare scan", 3.0),
+        ("flexkit portable", "native polars", "× the same plan in Polars", 1.15),
+        ("flexkit on spark", "spark sql", "× hand-written Spark SQL", 1.25),
+        ("flexkit", "pandas", "× pandas", 1.0),
+    ]
+    names = {"flexkit": "the pass, ready for charts", "flexkit portable": "portable form on Polars"}
+    found = [
+        Row(names.get(own, own), unit, seconds[own] / seconds[other], most,
+            f"{seconds[own]:.2f} s, {seconds[other]:.2f} s")
+        for own, other, unit, most in wanted
+        if own in seconds and other in seconds
+    ]  # fmt: skip
+    if "flexkit" in peaks:
+        found.append(Row(names["flexkit"], "GB at most in memory", peaks["flexkit"] / _GB, 3.0))
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench scale", description=__doc__)
     parser.add_argument("--signals", default="1m", help="how many, as 1m,10m,100m")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--engines", default=",".join(_DEFAULT), help="also: flexkit on spark, spark sql")
+    parser.add_argument("--engines", default=",".join(_DEFAULT), help="also: flexkit on duckdb")
     parser.add_argument("--folder", default="", help="where the stores are kept; default: the temporary folder")
     parser.add_argument("--seed", type=int, default=80906)
-    parser.add_argument("--work", action="store_true", help="also: adding, one more day, tables, look-ups")
+    parser.add_argument("--quick", action="store_true", help="without adding, one more day, look-ups, tables")
+    parser.add_argument("--spark", action="store_true", help="Spark too: its sessions take long to start")
+    parser.add_argument("--daily", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--tables", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -72,9 +156,16 @@ def _count(text: str) -> int:
     return int(float(text[:-1]) * _UNITS[text[-1]]) if text[-1] in _UNITS else int(text)
 
 
-def _compared(store: Path, signals: int, arguments: argparse.Namespace, seconds: dict[int, float]) -> int:
-    """Alternating rounds of every engine on *store*, as a table; 1 where an answer differs."""
+def _compared(
+    store: Path, signals: int, arguments: argparse.Namespace, seconds: dict[int, float]
+) -> tuple[int, list[Row]]:
+    """Alternating rounds of every engine on *store*, as a table; 1 where an answer differs, and what it means."""
     engines = [name.strip() for name in arguments.engines.split(",")]
+    if signals >= _LARGE:
+        # A hundred million rows in pandas need more memory than most machines have.
+        engines = [name for name in engines if name != "pandas"]
+    if arguments.spark:
+        engines += _SPARK
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in engines}
     absent: dict[str, str] = {}
     # One round more than asked: the first one warms the page cache and is not counted.
@@ -109,7 +200,8 @@ def _compared(store: Path, signals: int, arguments: argparse.Namespace, seconds:
     print("All answers are equal." if len(digests) <= 1 else "THE ANSWERS DIFFER.")
     if "flexkit" in middle:
         seconds[signals] = middle["flexkit"]
-    return int(len(digests) > 1)
+    peaks = {name: max(run["peak_mb"] for run in took) for name, took in runs.items() if took}
+    return int(len(digests) > 1), _targets(signals, middle, peaks)
 
 
 def _one(name: str, store: Path) -> dict[str, Any]:
