@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _ROWS = 10_000
 _ROUNDS = 5
 _BATCHES = 100
+_A_DAY = 11
+"""Batches that fall on one day."""
 
 
 def rows(path: Path) -> list[Row]:
@@ -88,8 +90,8 @@ def _generator() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def _batch(seed: int) -> pl.DataFrame:
-    return _signals.signals_of(_ROWS // 8, 3, seed=seed).head(_ROWS)
+def _batch(seed: int, day: int = 3) -> pl.DataFrame:
+    return _signals.signals_of(_ROWS // 8, day, seed=seed).head(_ROWS)
 
 
 def _new_rows(path: Path) -> list[Row]:
@@ -129,7 +131,12 @@ def _reading_after_batches(path: Path) -> list[Row]:
     """The pass after a hundred batches, compacted as commands do it, and after all is compacted."""
     store = Store(path)
     working = [
-        _timed(lambda number=number: (store.add({"signals": _batch(1000 + number)}), store.compact(["signals"])))  # type: ignore[misc]
+        _timed(
+            lambda number=number: (
+                store.add({"signals": _batch(1000 + number, number // _A_DAY)}),
+                store.compact(["signals"]),
+            )
+        )  # type: ignore[misc]
         for number in range(_BATCHES)
     ]
     files = len(store.files("signals"))
