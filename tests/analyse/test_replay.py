@@ -253,6 +253,19 @@ def test_each_handler_is_told_what_to_change() -> None:
     assert changes["imputed"].is_sorted(descending=True)
 
 
+def test_who_closes_too_early_is_told_to_stop_also_where_a_guard_silences_the_warnings() -> None:
+    world = typical()
+    for number in range(200, 205):
+        world.close(number, 0.0, "leave-fn", intent="remove_agent")
+        world.close(number, 4000.0, "idle-job", outcome="skipped", status_before="closed")
+
+    changes = replay.per_handler(world.signals())
+
+    leave = changes.filter((pl.col("handler") == "leave-fn") & (pl.col("fix_kind") == PARTICIPANT)).row(0, named=True)
+    assert (leave["prevented"], leave["prevented_premature_closes"]) == (0.0, 5)
+    assert (leave["closed_first"], leave["warned"]) == (0, 0)
+
+
 def test_each_warning_tells_what_would_prevent_it() -> None:
     world = typical(1)
     world.closed_again(50, 5, "close-fn", trigger_id=None)

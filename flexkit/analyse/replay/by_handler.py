@@ -40,7 +40,7 @@ def per_handler(
 ) -> pl.DataFrame:
     """Change *this* automation in *this* way: each handler with each fix kind, the most prevented first.
 
-    Rows are only those that prevent something. ``prevented`` (null unless ``status`` is ``point``),
+    Rows are only those that prevent a warning or a close too early. ``prevented`` (null unless ``status`` is ``point``),
     ``prevented_lo``, ``prevented_hi``, ``bound_lo``, ``bound_hi``, ``imputed`` and
     ``prevented_per_week`` are as in `replay`; ``closed_first`` and ``warned`` count the handler's part in
     the warnings, ``share`` is of all warnings. For `single_terminal_owner` the handler is one that stops
@@ -62,8 +62,11 @@ def per_handler(
         .sort(pl.col("warned") + pl.col("closed_first"), "handler", descending=[True, False])
         .head(_ACTORS)
     )
-    obstacle = obstacles(found.readings, has_warnings=bool(found.counted.any()))
+    # Who closes too early may cause no warning any more, and still cuts customers off.
     premature = _premature(found)
+    unwarned = pl.DataFrame({"handler": sorted(premature.keys() - set(actors["handler"]))}, {"handler": pl.String})
+    actors = pl.concat([actors, unwarned], how="diagonal").fill_null(0)
+    obstacle = obstacles(found.readings, has_warnings=bool(found.counted.any()))
     affected = found.readings.with_warnings()
     rows = [
         row | {"handler": handler}
@@ -76,8 +79,8 @@ def per_handler(
     return (
         pl.DataFrame(rows, schema=_HANDLER_SCHEMA)
         .join(actors, on="handler", how="left")
-        .filter(pl.col("bound_hi") > 0)
-        .sort("imputed", "handler", "fix_kind", descending=[True, False, False])
+        .filter((pl.col("bound_hi") > 0) | (pl.col("prevented_premature_closes") > 0))
+        .sort("imputed", "prevented_premature_closes", "handler", "fix_kind", descending=[True, True, False, False])
     )
 
 
