@@ -40,8 +40,8 @@ def per_handler(
 ) -> pl.DataFrame:
     """Change *this* automation in *this* way: each handler with each fix kind, the most prevented first.
 
-    Rows are only those that prevent a warning or a close too early. ``prevented`` (null unless ``status`` is ``point``),
-    ``prevented_lo``, ``prevented_hi``, ``bound_lo``, ``bound_hi``, ``imputed`` and
+    Rows are only those that prevent a warning or a close too early. ``prevented`` (null unless ``status``
+    is ``point``), ``prevented_lo``, ``prevented_hi``, ``bound_lo``, ``bound_hi``, ``imputed`` and
     ``prevented_per_week`` are as in `replay`; ``closed_first`` and ``warned`` count the handler's part in
     the warnings, ``share`` is of all warnings. For `single_terminal_owner` the handler is one that stops
     reacting to terminal events, which ``owner`` keeps.
