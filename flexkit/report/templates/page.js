@@ -54,11 +54,22 @@
     Object.values(part).forEach(columns);
   };
 
-  const drawn = new WeakMap();
+  // One drawing of a figure at a time: where the room has changed meanwhile, it is drawn again at the end.
+  const drawn = new Map();
+  const busy = new Set();
   const draw = async (figure) => {
-    const room = figure.clientWidth;
-    if (drawn.get(figure) === room) return;
-    drawn.set(figure, room);
+    if (busy.has(figure)) return;
+    busy.add(figure);
+    try {
+      for (let tries = 0; tries < 4 && drawn.get(figure) !== figure.clientWidth; tries++) {
+        drawn.set(figure, figure.clientWidth);
+        await drawInto(figure, figure.clientWidth);
+      }
+    } finally {
+      busy.delete(figure);
+    }
+  };
+  const drawInto = async (figure, room) => {
     await load();
     const text = await unpack(figure.dataset.chart);
     const from = Number(figure.dataset.width);
@@ -100,7 +111,7 @@
   let pause;
   addEventListener("resize", () => {
     clearTimeout(pause);
-    pause = setTimeout(() => figures.filter((figure) => figure.dataset.state === "live").forEach(draw), 200);
+    pause = setTimeout(() => [...drawn.keys()].forEach(draw), 200);
   });
   addEventListener("scroll", () => tip?.remove(), { passive: true });
 })();
