@@ -398,10 +398,22 @@ def test_placebo_dates_lie_before_the_fix_and_rank_a_real_effect_first() -> None
 
     found = placebo_dates(series, day=start + 150, settled=start + 151, end=start + 180, since=0)
 
-    assert found.count == 13
+    assert found.count == 7
     assert all(number + 29 <= start + 150 for number in found.days)
-    assert found.rank == pytest.approx(1 / 14)
+    assert found.rank == pytest.approx(1 / 8)
     assert found.frame(start + 150).filter("is_fix")["date"].to_list() == [day(150)]
+
+
+@pytest.mark.parametrize(("after", "apart"), [(7, 7), (14, 7), (21, 14), (28, 14), (56, 14)])
+def test_placebo_dates_share_at_most_half_of_their_days_after(after: int, apart: int) -> None:
+    # Seven days apart with 28 after, large steps came in clusters and 7 to 10 % of fixes without effect ranked first.
+    series = read_series(daily(30.0, 200 + after))
+    start = int(series.start[0])
+
+    found = placebo_dates(series, day=start + 199, settled=start + 200, end=start + 200 + after, since=0)
+
+    assert set(-np.diff(found.days)) == {apart}
+    assert all((start + 199 - number) % 7 == 0 for number in found.days)
 
 
 def test_a_short_history_has_no_placebo_dates() -> None:

@@ -27,8 +27,14 @@ def test_coal_mining_disasters_have_one_change_after_1891(penalty: str | float) 
 
     assert found["date"].to_list() == [1892]
     assert found.select("rate_before", "rate_after").row(0) == pytest.approx((3.0976, 0.9014), abs=1e-4)
-    # The published set, 1886 to 1896, names the last year of the old level; ours the first of the new.
-    assert found.select("low", "high").row(0) == (1887, 1897)
+    # The set, as published (Carlin, Gelfand, Smith 1992), names the last year of the old level.
+    assert found.select("low", "high").row(0) == (1886, 1896)
+
+
+def test_the_set_of_a_sharp_change_holds_its_date() -> None:
+    found = rates.change_points(two_levels(5, 60))
+
+    assert found.select("low", "date", "high").row(0) == (dt.date(2026, 3, 5), dt.date(2026, 3, 6), dt.date(2026, 3, 6))
 
 
 def test_the_nile_fell_in_1899() -> None:

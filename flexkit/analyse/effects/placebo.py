@@ -16,7 +16,7 @@ from flexkit.analyse.rates.glm import fit_glm
 if TYPE_CHECKING:
     from flexkit.analyse.rates.series import Floats, Series
 
-SPACING = 7
+WEEK = 7
 MIN_BEFORE = 28
 MAX_BEFORE = 56
 MIN_AFTER = 7
@@ -58,9 +58,9 @@ def placebo_dates(
 ) -> Placebo:
     """The default step at the fix (on *day*, whole again at *settled*, data until *end*) and at pseudo-dates before.
 
-    Pseudo-dates lie seven days apart, back from the fix, as far as the days since *since* (the last other fix) go:
-    each needs 28 to 56 days before, as many days after as the fix has (7 to 28), and a washout of the same length,
-    all before the fix. With a *control* (the same days) the step is that of the ratio to it.
+    Pseudo-dates lie whole weeks apart (see `_spacing`), back from the fix, as far as the days since *since* (the last
+    other fix) go: each needs 28 to 56 days before, as many days after as the fix has (7 to 28), and a washout of the
+    same length, all before the fix. With a *control* (the same days) the step is that of the ratio to it.
     """
     usable = series.usable if control is None else series.usable & (series.events + control.events > 0)
     first = max(since, int(series.start[0])) if len(series) else since
@@ -71,10 +71,10 @@ def placebo_dates(
     before = min(day - first, MAX_BEFORE)
     starts = [day]
     candidate = day - washout - length
-    candidate -= (candidate - day) % SPACING
+    candidate -= (candidate - day) % WEEK
     while candidate - first >= MIN_BEFORE:
         starts.append(candidate)
-        candidate -= SPACING
+        candidate -= _spacing(length)
     days = np.array(starts, dtype=np.float64)[:, None]
     time = series.start[None, :]
     lead = (time < days) & (time >= np.maximum(days - before, first))
@@ -82,6 +82,18 @@ def placebo_dates(
     mask = ((lead | after) & usable).astype(np.float64)
     steps = _steps(series, after.astype(np.float64), mask, control)
     return Placebo(float(steps[0]), tuple(starts[1:]), tuple(float(step) for step in steps[1:]))
+
+
+def _spacing(length: int) -> int:
+    """Days between pseudo-dates: whole weeks, at least half of the *length* of the days after.
+
+    The fix stands alone, pseudo-dates have neighbours: where those share most of their days after, large steps come
+    in clusters, and the fix is the largest of m + 1 steps more often than once in m + 1. Measured with 28 days after
+    on fixes without effect, ranks of at most 5 %: 7 days apart (39 dates) 6.6 % of 8,000, 14 days apart (22 dates)
+    5.0 % of 8,000; in a Gaussian model with 19 dates 7.5 to 9 %, 5.9 to 6.1 %, and 5.0 to 5.4 % with 28 days apart.
+    Those would be right at any m, but a year holds only eleven of them, too few for a rank of 5 %.
+    """
+    return WEEK * max(math.ceil(length / 2 / WEEK), 1)
 
 
 def _steps(series: Series, after: Floats, mask: Floats, control: Series | None) -> Floats:

@@ -48,14 +48,16 @@ def change_points(
     min_segment: int = 7,
     family: ChangeFamily = "poisson",
 ) -> pl.DataFrame:
-    """Changes of level: date (first of the new level), low, high (95 % set), rate_before, rate_after.
+    """Changes of level: date (first bucket of the new level), low, high (95 % set), rate_before, rate_after.
 
     `series` has `date`, `events`, `exposure`. poisson: counts with exposure, adjusted for weekdays in daily
     series; normal: values in `events` with one variance. The segmentation minimizes -2 log likelihood plus a
     penalty per change (PELT, Killick 2012): default 3·log n, for counts times the over-dispersion (from
     successive differences, so that a change does not raise it) and in both families times the variance inflation
     by autocorrelation; sic 2·log n; mbic 3·log n and the log lengths of the segments (Zhang, Siegmund 2007); or a
-    number. `low` and `high` bound the 95 % of the posterior of the date between the neighbouring changes.
+    number. `low` to `high` is the 95 % posterior set of the change between its neighbours, told as such sets are
+    published, by the last bucket of the old level, and widened where needed to hold `date`: the coal-mining disasters
+    changed after 1891, so `date` is 1892, with 1886 to 1896 (Carlin, Gelfand, Smith 1992).
     Missing values are left out. A series too short for two segments has no change.
     """
     if min_segment < 1:
@@ -79,7 +81,7 @@ def change_points(
             read.events, exposure, (edges[number], cut, edges[number + 2]), scale=scale, family=family
         )
         lows.append(low)
-        highs.append(high)
+        highs.append(max(high, cut))
     levels = [_level(read, edges[i], edges[i + 1], family) for i in range(len(edges) - 1)]
     return _table(read, cuts, lows, highs, levels)
 
@@ -194,7 +196,10 @@ def _pelt(costs: _Costs, penalty: float, min_segment: int) -> list[int]:
 def _credible_set(
     events: Floats, exposure: Floats, span: tuple[int, int, int], *, scale: float, family: ChangeFamily
 ) -> tuple[int, int]:
-    """First and last row of the 95 % highest-posterior set of one change within *span* (start, change, end)."""
+    """First and last row of the 95 % highest-posterior set of the old level's last row.
+
+    *span* is (start, change, end).
+    """
     from scipy import special
 
     start, _, end = span
@@ -217,7 +222,7 @@ def _credible_set(
     weight /= weight.sum()
     order = np.argsort(-weight)
     count = int(np.searchsorted(np.cumsum(weight[order]), 0.95)) + 1
-    rows = order[:count] + 1 + start
+    rows = order[:count] + start
     return int(rows.min()), int(rows.max())
 
 

@@ -18,7 +18,7 @@ MIN_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One change of level: first day of the new level, its 95 % set, both rates, and which fixes lie in the set."""
+    """One change of level: first day of the new level, its 95 % set (see `change_points`), both rates, fixes near it."""
 
     on: dt.date
     low: dt.date
@@ -52,8 +52,8 @@ class Stability:
 def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | None = None) -> Stability:
     """The facts about *unit* of a `rates` table (see `rates_table`).
 
-    Fixes (fix_id, deployed_at) are named where their day, or the day after it, lies in the 95 % set of a change: near
-    it in time, which does not make them its cause.
+    Fixes (fix_id, deployed_at) are named where their day, or the day after it, may be the first of the new level: near
+    a change in time, which does not make them its cause.
     """
     rows = table.filter(pl.col("unit") == unit).sort("bucket_start")
     usable = rows.filter(
@@ -90,8 +90,9 @@ def _near(fixes: pl.DataFrame | None, low: dt.date, high: dt.date, tz: str) -> t
     if fixes is None or fixes.is_empty():
         return ()
     day = pl.col("deployed_at").dt.convert_time_zone(tz).dt.date()
-    # The first whole day after a change may be the day after it.
+    # The set holds last days of the old level: the new one starts a day later, and its first whole day may be the
+    # day after the fix.
     inside: Sequence[str] = (
-        fixes.filter(day.is_between(low - dt.timedelta(days=1), high)).sort("deployed_at")["fix_id"].to_list()
+        fixes.filter(day.is_between(low, high + dt.timedelta(days=1))).sort("deployed_at")["fix_id"].to_list()
     )
     return tuple(inside)

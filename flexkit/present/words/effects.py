@@ -179,7 +179,7 @@ def forest(effects: pl.DataFrame) -> Said:
 
 def placebo(one: Analysis | None, effects: pl.DataFrame) -> Said:
     """How the step at the fix ranks among dates on which nothing was changed."""
-    subtitle = "The same estimate at dates before the fix, seven days apart"
+    subtitle = "The same estimate at dates before the fix, one or two weeks apart"
     row = _row(one, effects)
     if one is None or row is None or not one.placebo.count:
         words = "No placebo date: too few days before the fix"
