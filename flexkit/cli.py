@@ -56,16 +56,16 @@ def cli() -> None:
 @_JSON
 def report(names: tuple[str, ...], data: Path | None, parameters: tuple[str, ...], **options: Any) -> None:
     """Run notebooks (all by default) and render them as HTML."""
-    from flexkit.locate import is_sample, open_store
+    from flexkit.locate import is_sample, store_folder
     from flexkit.report.run import run_reports
 
     as_json = options.pop("as_json")
-    store = open_store(data)
-    if is_sample(store):
+    folder = store_folder(data)
+    if is_sample(folder):
         _log("No data folder is set: reading the embedded sample (a simulated contact centre).")
     summary = run_reports(
         names,
-        data=store.path,
+        data=folder,
         parameters=dict(_assignment(text) for text in parameters),
         progress=_log,
         **options,

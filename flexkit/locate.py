@@ -8,7 +8,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flexkit.environment import may_hold
 from flexkit.errors import StoreError
+from flexkit.tables.store_format import FORMAT, META, check_format
 
 if TYPE_CHECKING:
     from flexkit.tables.store import Store
@@ -39,19 +41,27 @@ def data_folder(chosen: str | os.PathLike[str] | None = None) -> Path | None:
 
     A notebook runs inside ``notebooks/``, so ``../data/store`` counts as ``./data/store`` too.
     """
-    from flexkit.settings import data_folder as from_environment
-
     if chosen:
         return Path(chosen).expanduser()
-    if (named := from_environment()) is not None:
+    if (named := _named_by_settings()) is not None:
         return named.expanduser()
     here = Path.cwd()
     return next((base / "data" / "store" for base in (here, here.parent) if is_store(base / "data" / "store")), None)
 
 
+def _named_by_settings() -> Path | None:
+    if not may_hold("FLEXKIT_DATA"):
+        return None
+    if given := os.environ.get("FLEXKIT_DATA"):
+        return Path(given)
+    from flexkit.settings import data_folder as from_settings
+
+    return from_settings()
+
+
 def is_store(folder: Path) -> bool:
     """Whether *folder* holds a flexkit store."""
-    return (folder / "meta.json").is_file()
+    return (folder / META).is_file()
 
 
 def open_store(data: str | os.PathLike[str] | None = None, *, spark: Any = None) -> Store:
@@ -67,35 +77,41 @@ def open_store(data: str | os.PathLike[str] | None = None, *, spark: Any = None)
     from flexkit.analyse.results import RESULTS
     from flexkit.tables.store import Store
 
+    return Store(store_folder(data), results=RESULTS, spark=spark)
+
+
+def store_folder(data: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of the store that `open_store` opens, seen to be one; its tables are not looked at."""
     folder = data_folder(data)
     if folder is None:
-        folder = sample_store()
-    elif not is_store(folder):
+        return sample_store()
+    if not is_store(folder):
         msg = (
             f"There is no flexkit data in {folder}. Put some there with 'flexkit fetch --data {folder}' or "
             f"'flexkit import FILE --data {folder}', or name another folder with --data or FLEXKIT_DATA."
         )
         raise StoreError(msg)
-    return Store(folder, results=RESULTS, spark=spark)
+    check_format(folder)
+    return folder
 
 
-def is_sample(store: Store) -> bool:
-    """Whether *store* is the embedded sample."""
-    return store.path.parent == _cache_folder()
+def is_sample(folder: Path) -> bool:
+    """Whether the store in *folder* is the embedded sample."""
+    return folder.parent == _cache_folder()
 
 
 def sample_store() -> Path:
     """The sample's store, imported once per version of the sample into the user's cache folder."""
-    from filelock import FileLock
-
-    from flexkit.collect.files import import_files
-    from flexkit.tables.store import Store
-
     evidence = sample_folder()
     cache = _cache_folder()
     store = cache / f"sample-{_digest(evidence)}"
     if is_store(store):
         return store
+    from filelock import FileLock
+
+    from flexkit.collect.files import import_files
+    from flexkit.tables.store import Store
+
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / "sample.lock"):
@@ -127,7 +143,6 @@ def _cache_folder() -> Path:
 
 def _digest(folder: Path) -> str:
     from flexkit import __version__
-    from flexkit.tables.store import FORMAT
 
     # Another version may normalize the same evidence in another way.
     seen = hashlib.sha256(f"{FORMAT} {__version__}".encode())

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "report": {"tables", "analyse", "present", "locate"},
 }
 # Modules at the top that every room may use; the others wire rooms together.
-COMMON = {"errors", "terms", "window", "settings"}
+COMMON = {"environment", "errors", "terms", "window", "settings", "stopping"}
 
 ONLY_IN = {
     "twilio": {"collect/network/transport.py", "collect/signature.py"},

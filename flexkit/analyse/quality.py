@@ -127,8 +127,9 @@ def status(store: Held, *, now: dt.datetime | None = None) -> StoreStatus:
     signals, coverage = store.table("signals"), store.coverage().collect()
     held = spans(coverage)
     gaps = holes(held)
-    sources = _sources(signals, held, gaps, moment)
-    seen = handler_map.seen(signals, store.handlers()).collect()
+    # One look at the signals tells of sources and of kinds; all looks are taken together.
+    seen, kinds = pl.collect_all([handler_map.seen(signals, store.handlers()), _kinds(signals)])
+    sources = _sources(kinds, held, gaps, moment)
     return StoreStatus(
         path=str(store.path),
         version=store.version,
@@ -138,7 +139,7 @@ def status(store: Held, *, now: dt.datetime | None = None) -> StoreStatus:
         shortfalls=_shortfalls(coverage),
         lateness=lateness(store.table("alerts"), signals),
         rejects=_rejects(store.table("rejects")),
-        unknown=_unknown(signals),
+        unknown=_unknown(kinds),
         unnamed=(unnamed := seen.filter(~pl.col("is_named")).drop("is_named")),
         advice=_advice(sources, coverage, unnamed, moment),
     )
@@ -187,18 +188,21 @@ def _tables(store: Held) -> pl.DataFrame:
     return pl.concat(pl.collect_all(frames)).filter(pl.col("rows") > 0)
 
 
-def _sources(signals: pl.LazyFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+def _kinds(signals: pl.LazyFrame) -> pl.LazyFrame:
+    return signals.group_by("source", "kind").agg(
+        signals=pl.len().cast(pl.Int64), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
+    )
+
+
+def _sources(kinds: pl.DataFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
     day = 86_400_000_000
     days = held.group_by("source").agg(held_days=((pl.col("end_us") - pl.col("start_us")).sum() / day).cast(pl.Float64))
     missing = gaps.group_by("source").agg(
         gap_days=((pl.col("end") - pl.col("start")).dt.total_microseconds().sum() / day).cast(pl.Float64)
     )
-    seen = signals.group_by("source").agg(
-        signals=pl.len().cast(pl.Int64), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
-    )
+    seen = kinds.group_by("source").agg(pl.col("signals").sum(), pl.col("first_at").min(), pl.col("last_at").max())
     return (
-        seen.collect()
-        .join(days, on="source", how="full", coalesce=True)
+        seen.join(days, on="source", how="full", coalesce=True)
         .join(missing, on="source", how="left")
         .with_columns(
             pl.col("signals").fill_null(0),
@@ -223,14 +227,12 @@ def _rejects(rejects: pl.LazyFrame) -> pl.DataFrame:
     return counted.sort("count", "reason", descending=[True, False]).collect()
 
 
-def _unknown(signals: pl.LazyFrame) -> pl.DataFrame:
+def _unknown(kinds: pl.DataFrame) -> pl.DataFrame:
     known = [*map(str, SignalKind), *_OWN_KINDS]
     return (
-        signals.filter(~pl.col("kind").is_in(known), ~pl.col("kind").str.contains(_OWN_STATES))
-        .group_by("source", "kind")
-        .agg(signals=pl.len().cast(pl.Int64))
+        kinds.filter(~pl.col("kind").is_in(known), ~pl.col("kind").str.contains(_OWN_STATES))
+        .select("source", "kind", "signals")
         .sort("signals", "kind", descending=[True, False])
-        .collect()
     )
 
 

@@ -41,6 +41,8 @@ class Result:
     time: str | None = None
     reads: tuple[str, ...] = ("handlers",)
     """What it is computed from beside the tables: methods of the store, whose frames name its state."""
+    is_kept: bool = True
+    """Whether it is computed once per state of the data; one that keeps its own parts is not kept again."""
 
 
 def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
@@ -126,12 +128,33 @@ def _replay(store: Evidence, window: Window | None) -> pl.LazyFrame:
     ).lazy()
 
 
+def _changes(store: Evidence, window: Window | None) -> pl.LazyFrame:
+    from flexkit.analyse import replay
+
+    found = replay.per_handler(store.table("signals"), store.table("alerts"), handlers=store.handlers(), window=window)
+    return found.lazy()
+
+
+def _predictions(store: Evidence, _: Window | None) -> pl.LazyFrame:
+    from flexkit.analyse import replay
+
+    return replay.predictions(
+        store.table("signals"),
+        store.table("alerts"),
+        fixes=store.fixes(),
+        coverage=store.coverage(),
+        handlers=store.handlers(),
+    ).lazy()
+
+
 RESULTS: dict[str, Result] = {
     "completions": Result(_completions, "first_closed_at"),
     "duplicates": Result(_duplicates, "second_at"),
     "causes": Result(_causes, "occurred_at"),
-    "rates": Result(_rates),
-    "effects": Result(_effects),
+    "rates": Result(_rates, reads=("handlers", "fixes")),
+    "effects": Result(_effects, reads=("handlers", "fixes")),
     "replay": Result(_replay),
-    "daily": Result(_daily),
+    "changes": Result(_changes),
+    "predictions": Result(_predictions, reads=("handlers", "fixes")),
+    "daily": Result(_daily, is_kept=False),
 }

@@ -201,14 +201,15 @@ def _tested(cause: str, events: pl.DataFrame, controls: pl.DataFrame, dimension:
 def _ranked(found: pl.DataFrame, q: float) -> pl.DataFrame:
     """*found*, whose ``p_value`` is still the score, with p- and q-values over all that was tested."""
     from scipy.special import gammainc, ndtr
-    from scipy.stats import false_discovery_control
+
+    from flexkit.analyse.effects.multiplicity import benjamini_hochberg
 
     score, events, expected = (found[name].to_numpy() for name in ("p_value", "events", "expected"))
     p = 2 * ndtr(-abs(score))
     # Chance of so many events or more, twice: the lower tail of the gamma distribution at their number.
     few = (expected < _FEW) & (score > 0)
     p[few] = (2 * gammainc(events[few], expected[few])).clip(max=1)
-    found = found.with_columns(p_value=pl.Series(p), q_value=pl.Series(false_discovery_control(p)))
+    found = found.with_columns(p_value=pl.Series(p), q_value=pl.Series(benjamini_hochberg(p)))
     return (
         found.with_columns(stands_out=(pl.col("rr") > 1) & (pl.col("q_value") <= q))
         .select(pl.col(name).cast(dtype) for name, dtype in STANDOUT.items())

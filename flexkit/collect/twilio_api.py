@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import datetime as dt
-import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -15,10 +12,11 @@ from flexkit.collect.fetch.held import RETENTION
 from flexkit.collect.fetch.lock import check_account, only_fetch
 from flexkit.collect.fetch.plan import EDGE, chosen_sources, plan
 from flexkit.errors import UsageError
+from flexkit.stopping import stoppable
 from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterator
+    from collections.abc import Callable, Collection, Coroutine
     from pathlib import Path
 
     from flexkit.collect.fetch.run import Jobs
@@ -97,21 +95,8 @@ def run_fetch(
     settings().credentials()
     if keep_raw is not None:
         log(f"Raw records, with all personal data in them, are kept in {keep_raw}: protect it.")
-    with _stoppable(), shown_progress(log) as progress:
+    with stoppable(), shown_progress(log) as progress:
         return fetch(Store(folder), settings(), window, sources=chosen, keep_raw=keep_raw, progress=progress)
-
-
-@contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
-    """Make a scheduler's SIGTERM as gentle as Ctrl-C: what was read is stored first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _secret(settings: Settings) -> str | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from flexkit.present.words.numbers import NONE, duration, number, percent
+from flexkit.present.numbers import NONE, duration, number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import polars as pl
 
 TABLE_MIME = "application/vnd.flexkit.table+json"
 """What a report reads, to draw the table its own way."""
@@ -92,6 +92,9 @@ def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
     Columns named as rates or shares are shown in percent, instants in UTC to the minute, seconds as
     durations, nulls as a dash.
     """
+    # Imported here: a report that only writes tables, which cells made, need not load polars.
+    import polars as pl
+
     shown = frame.lazy().collect() if isinstance(frame, pl.LazyFrame) else frame
     head = shown.head(limit)
     columns = [[_format(name, head.schema[name])(value) for value in head[name]] for name in head.columns]
@@ -131,6 +134,6 @@ def _plain(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, dt.datetime):
         return value.strftime("%Y-%m-%d %H:%M")
-    if isinstance(value, pl.Series | list | tuple):
+    if not isinstance(value, str) and hasattr(value, "__iter__"):
         return ", ".join(map(_plain, value)) or NONE
     return str(value)

@@ -7,11 +7,16 @@ import gzip
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import zlib
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
+
+from flexkit.errors import ReportError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,33 +42,82 @@ _GEOMETRY = {"transform", "d", "x", "y", "x1", "x2", "y1", "y2", "dx", "dy", "r"
 
 
 class Drawings:
-    """Draws charts beside everything else that a run does: each is started as soon as it is known."""
+    """Draws charts beside everything else that a run does: each is started as soon as it is known.
+
+    They are drawn in a process of their own: Vega holds its whole process while it draws, and what it
+    cannot draw must not end the run.
+    """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drawing")
         self._started: dict[str, Future[str]] = {}
+        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Drawings:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def warm_up(self) -> None:
-        """Load Vega and build the bundle while nothing waits for them."""
-        self._pool.submit(bundle)
-        self._pool.submit(draw, {"data": {"values": [{}]}, "mark": "point"})
+        """Load Vega and build the bundle, once, while nothing waits for them."""
+        if self._process is None:
+            self._pool.submit(self._ask, {"data": {"values": [{}]}, "mark": "point"})
 
     def start(self, spec: dict[str, Any]) -> None:
         """Begin to draw *spec*, unless it has begun."""
         key = _key(spec)
         if key not in self._started:
-            self._started[key] = self._pool.submit(draw, spec)
+            self._started[key] = self._pool.submit(self._drawn, spec)
 
     def svg(self, spec: dict[str, Any]) -> str:
-        """The drawing of *spec*, when it is ready; raises what drawing it raised."""
+        """The drawing of *spec*, when it is ready; raises `ReportError` where it cannot be drawn."""
         self.start(spec)
         return self._started[_key(spec)].result()
+
+    def _drawn(self, spec: dict[str, Any]) -> str:
+        answer = self._ask(spec)
+        if "svg" not in answer:
+            msg = f"A chart could not be drawn: {answer['error']}"
+            raise ReportError(msg)
+        return str(answer["svg"])
+
+    def _ask(self, spec: dict[str, Any]) -> dict[str, str]:
+        """What the drawing process says to *spec*; it is started anew where the one before has ended."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of our own
+                [sys.executable, "-P", "-m", __name__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        line = ""
+        with suppress(OSError):
+            stdin, stdout = self._process.stdin, self._process.stdout
+            if stdin is not None and stdout is not None:
+                stdin.write(json.dumps(spec) + "\n")
+                stdin.flush()
+                line = stdout.readline()
+        answer: dict[str, str] = json.loads(line) if line else {"error": "Vega ended while it drew it."}
+        return answer
+
+
+def _serve() -> None:
+    """Draw each specification that comes as a line of JSON, until no more comes."""
+    # Built here, in the process that has Vega in memory; whoever needs it reads it from the cache folder.
+    bundle()
+    for line in sys.stdin:
+        try:
+            answer = {"svg": draw(json.loads(line))}
+        except Exception as error:  # noqa: BLE001 - whatever Vega says goes to who asked
+            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        print(json.dumps(answer), flush=True)
 
 
 def _key(spec: dict[str, Any]) -> str:
@@ -204,7 +258,6 @@ def _kept_bundle(path: Path) -> bytes | None:
 def _keep(path: Path, packed: bytes) -> None:
     """Keep the bundle for the next run; a folder that cannot be written costs two seconds, nothing else."""
     import os
-    from contextlib import suppress
 
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,3 +275,7 @@ def packed(spec: Any) -> str:
     """JSON as base64 of gzip: what a page carries of each chart."""
     text = json.dumps(spec, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+if __name__ == "__main__":
+    _serve()

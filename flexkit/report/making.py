@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import FlexkitError, ReportError
@@ -15,7 +17,7 @@ from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from flexkit.report.drawing import Drawings
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from flexkit.report.notebook import Notebook, Value
     from flexkit.report.record import Record
     from flexkit.report.scrub import Scrubber
+
+
+class Stopped(Exception):  # noqa: N818 - says what happened
+    """The run was told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,16 @@ class Maker:
     scrubber: Scrubber
     drawings: Drawings
     progress: Callable[[str], None]
+    threads: int = 0
+    """Threads of each kernel; 0 for as many as the machine has."""
+    _running: set[Kernel] = field(default_factory=set)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End all kernels at once; what they were making is left out, as if it had never begun."""
+        self._stopped.set()
+        for kernel in list(self._running):
+            kernel.end()
 
     def make(self, job: Job) -> tuple[Record, str]:
         """The record of *job* and the path of its page; "" where not even a failure page could be written."""
@@ -53,7 +69,7 @@ class Maker:
         try:
             with self.place.lock(name, wait=0):
                 earlier = self.place.runs(name)
-                record, path = self._make(job, self._base(job, _free(stamp, name, earlier)), earlier)
+                record, path = self._make(job, _free(stamp, name, earlier), earlier)
         except ReportError as error:
             reason = self.scrubber.sentence(str(error))
             record, path = records.failed(self._base(job, stamp), cell="none", reason=reason), ""
@@ -64,19 +80,23 @@ class Maker:
         effective = {one.name: one.default for one in job.notebook.parameters.values()} | job.parameters
         return records.started(job.notebook.name, job.notebook.title, stamp, job.started, self.scrubber.tree(effective))
 
-    def _make(self, job: Job, base: Record, earlier: list[Record]) -> tuple[Record, str]:
-        name, stamp = base["run"].split("/")
+    def _make(self, job: Job, stamp: str, earlier: list[Record]) -> tuple[Record, str]:
+        name = job.notebook.name
         good = next((run for run in earlier if run["verdict"] != Verdict.FAILED), None)
         began = time.monotonic()
         aside = self.place.aside(name, stamp)
         try:
             try:
-                record, page = self._report(job, base, good, aside, began)
+                record, page = self._report(job, stamp, good, aside, began)
             except CellFailed as error:
-                record = records.failed(base, cell=error.cell, reason=self.scrubber.sentence(error.reason))
+                self._go_on()
+                record = records.failed(
+                    self._base(job, stamp), cell=error.cell, reason=self.scrubber.sentence(error.reason)
+                )
                 record["seconds"] = round(time.monotonic() - began, 2)
                 page = _failure_page(record, good)
                 (aside / "notebook.ipynb").unlink(missing_ok=True)
+            self._go_on()
             _write(aside / "report.html", page)
             _write(aside / RECORD, records.write(record))
             path = self.place.publish(aside, name, stamp)
@@ -85,12 +105,28 @@ class Maker:
         self.place.write(f"{name}/latest.html", _one_folder_up(page))
         return record, f"{path}/report.html"
 
-    def _report(self, job: Job, base: Record, good: Record | None, aside: Path, began: float) -> tuple[Record, str]:
-        with Kernel(job.data, aside) as kernel:
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise Stopped
+
+    @contextmanager
+    def _kernel(self, job: Job, aside: Path) -> Iterator[Kernel]:
+        with Kernel(job.data, aside, threads=self.threads) as kernel:
+            self._running.add(kernel)
+            try:
+                self._go_on()
+                yield kernel
+            finally:
+                self._running.discard(kernel)
+
+    def _report(self, job: Job, stamp: str, good: Record | None, aside: Path, began: float) -> tuple[Record, str]:
+        with self._kernel(job, aside) as kernel:
             # Loaded while the kernel boots; importing this module loads none of it.
+            self.drawings.warm_up()
             from flexkit.report import html
             from flexkit.report.execution import execute
 
+            base = self._base(job, stamp)
             html.warm_up()
             executed = execute(job.notebook, job.parameters, kernel=kernel, timeout=job.timeout, on_cell=self._draw)
         try:

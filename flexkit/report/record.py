@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from flexkit.present.answer import LABELS, RUN_MIME, label
-from flexkit.present.words.numbers import count, number, percent
+from flexkit.present.numbers import count, number, percent
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import ExitCode, UsageError
 from flexkit.report import record as records
+from flexkit.stopping import stoppable
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flexkit.report.folder import Folder
+    from flexkit.report.making import Job, Maker
     from flexkit.report.notebook import Value
     from flexkit.report.record import Record
 
@@ -106,15 +108,11 @@ def run_reports(
     chosen = notebooks.find(names, notebooks_folder())
     values = notebooks.typed(chosen, given, now=now)
     place = folder(out)
-    with Drawings() as drawings, ThreadPoolExecutor(max_workers=max(jobs, 1), thread_name_prefix="report") as pool:
-        drawings.warm_up()
-        maker = Maker(place, Scrubber(data), drawings, progress)
-        started = [pool.submit(maker.make, Job(book, values[book.name], now, data, timeout)) for book in chosen]
-        try:
-            done = [future.result() for future in started]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    side_by_side = min(max(jobs, 1), len(chosen))
+    with Drawings() as drawings:
+        threads = max(1, _cores() // side_by_side) if side_by_side > 1 else 0
+        maker = Maker(place, Scrubber(data), drawings, progress, threads)
+        done = _all_done(maker, [Job(book, values[book.name], now, data, timeout) for book in chosen], side_by_side)
     notes = _notify(on_breach, [record for record, _ in done])
     index = _finish(place, [book.name for book in chosen], keep, now)
     return ReportSummary(
@@ -124,6 +122,32 @@ def run_reports(
         time.monotonic() - began,
         tuple(notes),
     )
+
+
+def _all_done(maker: Maker, wanted: list[Job], jobs: int) -> list[tuple[Record, str]]:
+    """What became of each of *wanted*, in their order, *jobs* at a time; Ctrl-C and SIGTERM end them all at once."""
+    with ThreadPoolExecutor(max_workers=max(jobs, 1), thread_name_prefix="report") as pool:
+        # The longest begin first, so that none of them is left alone at the end.
+        order = sorted(range(len(wanted)), key=lambda at: -len(wanted[at].notebook.cells))
+        started = {at: pool.submit(maker.make, wanted[at]) for at in order}
+        try:
+            with stoppable():
+                # Looked at again and again: a library that has taken over SIGINT (delta-rs does when it
+                # writes) restarts the wait that the signal should have ended.
+                while wait(started.values(), timeout=0.2).not_done:
+                    pass
+            return [started[at].result() for at in range(len(wanted))]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            maker.stop()
+            raise
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finish(place: Folder, names: list[str], keep: int | None, now: dt.datetime) -> str:

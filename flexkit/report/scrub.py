@@ -6,11 +6,11 @@ import os
 import re
 import sys
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flexkit.settings import settings
-from flexkit.tables.redact import scrub_text
+from flexkit.environment import may_hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,12 @@ class Scrubber:
         folders = sorted({str(place) for place in _resolved(known)} - {os.sep}, key=len, reverse=True)
         known_folders = "|".join(re.escape(folder) for folder in folders)
         self._known = re.compile(rf"(?<![\w/.])(?:{known_folders})(?:[\\/][^\s\\/'\"<>:,;()\[\]]+)*")
-        self._secrets = [secret for name in _SECRET_SETTINGS if (secret := _secret(name))]
+
+    @cached_property
+    def _secrets(self) -> list[str]:
+        if not may_hold(*(name.upper() for name in _SECRET_SETTINGS)):
+            return []
+        return [secret for name in _SECRET_SETTINGS if (secret := _secret(name))]
 
     def text(self, text: str) -> str:
         """*text* with each absolute path cut to its last part, and without this account's secrets."""
@@ -42,6 +47,8 @@ class Scrubber:
 
     def line(self, text: str) -> str:
         """One line that a cell printed: scrubbed like all evidence, without paths; its indent is kept."""
+        from flexkit.tables.redact import scrub_text
+
         if not text.strip():
             return text
         indent = text[: len(text) - len(text.lstrip())]
@@ -49,6 +56,8 @@ class Scrubber:
 
     def sentence(self, text: str) -> str:
         """One line of an error: scrubbed like all evidence, without paths, at most 300 characters."""
+        from flexkit.tables.redact import scrub_text
+
         lines = text.strip().splitlines()
         return scrub_text(self.text(lines[0]) if lines else "", limit=300)
 
@@ -73,6 +82,8 @@ def _resolved(places: Iterable[Path]) -> set[Path]:
 
 
 def _secret(name: str) -> str | None:
+    from flexkit.settings import settings
+
     value = getattr(settings(), name)
     text: str | None = None if value is None else value.get_secret_value()
     return text if text and len(text) >= 4 else None

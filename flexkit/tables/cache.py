@@ -47,9 +47,11 @@ class Cache:
         *still* says, after computing, whether *identity* still describes what was read; else nothing is
         kept. Filters and columns of the reader reach the file.
         """
-        frame = compute()
-        schema = frame.collect_schema()
         path = self.folder / f"{name}-{identity}.parquet"
+        # What is kept need not even be planned: a plan over a dozen tables costs more than reading the rows.
+        held = _scanned(path)
+        planned = held if held is not None else compute()
+        schema = planned.collect_schema()
 
         def source(
             with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
@@ -57,7 +59,7 @@ class Cache:
             del batch_size
             rows = self._read(path, schema)
             if rows is None:
-                rows = self._computed(path, frame, schema, still)
+                rows = self._computed(path, planned if held is None else compute(), schema, still)
             if predicate is not None:
                 rows = rows.filter(predicate)
             if with_columns is not None:
@@ -69,12 +71,8 @@ class Cache:
         return register_io_source(source, schema=schema, is_pure=True)
 
     def _read(self, path: Path, schema: pl.Schema) -> pl.LazyFrame | None:
-        try:
-            held = pl.scan_parquet(path)
-            whole = held.collect_schema() == schema
-        except (OSError, pl.exceptions.PolarsError):
-            return None
-        return held if whole else None
+        held = _scanned(path)
+        return held if held is not None and held.collect_schema() == schema else None
 
     def _computed(self, path: Path, frame: pl.LazyFrame, schema: pl.Schema, still: Callable[[], bool]) -> pl.LazyFrame:
         with self._alone(path):
@@ -127,6 +125,16 @@ class Cache:
         for litter in self.folder.glob(f".{name}-*.parquet.*"):
             if time.time() - litter.stat().st_mtime > _ABANDONED_SECONDS:
                 litter.unlink(missing_ok=True)
+
+
+def _scanned(path: Path) -> pl.LazyFrame | None:
+    """The rows kept in *path*, lazily, their schema known to be whole; nothing where there is no such file."""
+    try:
+        held = pl.scan_parquet(path)
+        held.collect_schema()
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return held
 
 
 def identity(*parts: str) -> str:

@@ -27,6 +27,7 @@ order (the first that matches counts), with the columns of `HANDLERS`.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import ipaddress
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.errors import UsageError
-from flexkit.tables.redact import scrub_text
+from flexkit.tables.redact import scrub
 from flexkit.tables.schema import INSTANT
 from flexkit.terms import FixKind, Intent
 from flexkit.window import parse_instant
@@ -74,6 +75,7 @@ What each is held against in `signals`: url_path: subscription; user_agent; flow
 worker: worker_sid; event: event_name; logged: handler; ip_hashes: source_ip_hash."""
 
 _MOST_ADDRESSES = 4096
+_REMEMBERED = 8
 
 
 def read_fixes(path: Path) -> pl.DataFrame:
@@ -81,8 +83,13 @@ def read_fixes(path: Path) -> pl.DataFrame:
 
     Raises `UsageError` with the file, the entry and what to do.
     """
+    return _fixes(path, _content(path))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _fixes(path: Path, text: str) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
-    for number, entry in enumerate(_entries(path, "fix"), start=1):
+    for number, entry in enumerate(_entries(path, text, "fix"), start=1):
         fix_id = _text(path, "fix", number, entry, "id", required=True)
         if fix_id in {row["fix_id"] for row in rows}:
             raise _wrong(path, f"two fixes have the id {fix_id!r}", "give each fix its own id")
@@ -94,7 +101,7 @@ def read_fixes(path: Path) -> pl.DataFrame:
         rows.append(
             {
                 "fix_id": fix_id,
-                "title": scrub_text(_text(path, "fix", number, entry, "title") or "") or fix_id,
+                "title": _text(path, "fix", number, entry, "title"),
                 "kind": kind,
                 "deployed_at": _instant(path, fix_id or "", entry.get("deployed_at")),
                 "ramp_hours": _hours(path, fix_id or "", entry.get("ramp_hours", 0)),
@@ -102,7 +109,8 @@ def read_fixes(path: Path) -> pl.DataFrame:
                 "handlers": _texts(path, f"fix {fix_id!r}", entry, "handlers"),
             }
         )
-    return pl.DataFrame(rows, schema=FIXES).sort("deployed_at", "fix_id")
+    title = pl.coalesce(scrub(pl.col("title")), "fix_id").alias("title")
+    return pl.DataFrame(rows, schema=FIXES).with_columns(title).sort("deployed_at", "fix_id")
 
 
 def read_handlers(path: Path, redactor: Redactor | None = None) -> pl.DataFrame:
@@ -110,8 +118,13 @@ def read_handlers(path: Path, redactor: Redactor | None = None) -> pl.DataFrame:
 
     Without a *redactor* addresses cannot be matched and stay null. Raises `UsageError`.
     """
+    return _handlers(path, _content(path), redactor)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _handlers(path: Path, text: str, redactor: Redactor | None) -> pl.DataFrame:
     rows: list[dict[str, object]] = []
-    for number, entry in enumerate(_entries(path, "handler"), start=1):
+    for number, entry in enumerate(_entries(path, text, "handler"), start=1):
         name = _text(path, "handler", number, entry, "name", required=True)
         what = f"handler {name!r}"
         match = _match(path, what, entry)
@@ -127,11 +140,11 @@ def read_handlers(path: Path, redactor: Redactor | None = None) -> pl.DataFrame:
                 "ip_hashes": [redactor.pseudonym(a) for a in addresses] if redactor and addresses else None,
                 "intent": intent,
                 "kind": _text(path, "handler", number, entry, "kind"),
-                "title": scrub_text(_text(path, "handler", number, entry, "title") or "") or None,
+                "title": _text(path, "handler", number, entry, "title"),
                 "events": _texts(path, what, entry, "events"),
             }
         )
-    return pl.DataFrame(rows, schema=HANDLERS)
+    return pl.DataFrame(rows, schema=HANDLERS).with_columns(scrub(pl.col("title")))
 
 
 def _match(path: Path, what: str, entry: Mapping[str, object]) -> dict[str, object]:
@@ -150,13 +163,17 @@ def _match(path: Path, what: str, entry: Mapping[str, object]) -> dict[str, obje
     return match
 
 
-def _entries(path: Path, name: str) -> list[dict[str, Any]]:
+def _content(path: Path) -> str:
+    """The text of the file, which names what was read from it: many results ask for it; "" for no file."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return []
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise _wrong(path, f"it cannot be read ({type(error).__name__})", "make it readable, in UTF-8") from None
+
+
+def _entries(path: Path, text: str, name: str) -> list[dict[str, Any]]:
     try:
         declared = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

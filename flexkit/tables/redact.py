@@ -97,6 +97,12 @@ class Redactor:
     def __repr__(self) -> str:
         return "Redactor(**********)"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Redactor) and hmac.compare_digest(self._key, other._key)
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
     def pseudonym(self, text: str) -> str:
         """The pseudonym of one text: 16 hexadecimal digits, the same for the same text and key."""
         return hmac.new(self._key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:PSEUDONYM_DIGITS]

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import polars as pl
 
+from flexkit.environment import may_hold
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables.cache import Cache, code_of, identity
 from flexkit.tables.declared import read_fixes, read_handlers
@@ -22,16 +23,13 @@ from flexkit.tables.redact import Redactor
 from flexkit.tables.schema import TABLES
 from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder
 from flexkit.tables.store_failures import explained
+from flexkit.tables.store_format import FORMAT, META, check_format
 from flexkit.tables.store_upkeep import compact
 from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-FORMAT = 2
-"""Version of the folder's layout; a store of another version is refused with a sentence."""
-
-_META = "meta.json"
 _CACHE = "cache"
 _KEY = "pseudonym.key"
 _DATED = ("signals", "alerts", "task_events")
@@ -66,7 +64,7 @@ class Store:
         self.path = Path(path)
         self.spark = spark
         self._results = dict(results or {})
-        self._check_format()
+        check_format(self.path)
         self._pinned = None if version is None else self._parsed(version)
 
     def __repr__(self) -> str:
@@ -81,11 +79,12 @@ class Store:
         in each window that it overlaps. Raises `UsageError` for an unknown name.
         """
         if (result := self._results.get(name)) is not None:
-            if result.time is None:
+            if not getattr(result, "is_kept", True):
                 return result.compute(self, window)
-            if window is None:
-                return self._kept(name, result)
-            return self._kept(name, result).filter(_inside(result.time, window))
+            if result.time is None:
+                return self._kept(name, result, window)
+            rows = self._kept(name, result, None)
+            return rows if window is None else rows.filter(_inside(result.time, window))
         if name not in TABLES:
             names = ", ".join([*TABLES, *self._results])
             msg = f"There is no table {name!r}. The store has: {names}."
@@ -134,7 +133,7 @@ class Store:
 
     def files(self, name: str) -> list[str]:
         """The Parquet files of a stored table, for engines that read them themselves (`flexkit.tables.spark`)."""
-        held = self._folder(name).opened()
+        held = self._folder(name).current()
         return [] if held is None else held.file_uris()
 
     def around(self, interaction_sid: str) -> pl.LazyFrame:
@@ -143,7 +142,7 @@ class Store:
 
     def days(self, name: str) -> dict[str, pl.LazyFrame]:
         """The rows of a table in days, lazily; each day has a name that changes when its rows do."""
-        held = self._folder(name).opened()
+        held = self._folder(name).current()
         if held is None:
             return {}
         files = pl.DataFrame(held.get_add_actions(flatten=True)).select(
@@ -164,8 +163,8 @@ class Store:
         """Where what *module* makes of single days is kept; changed code has another place."""
         return Parts(self.path / _CACHE / f"{module.rpartition('.')[2]}-{code_of(module)}")
 
-    def _kept(self, name: str, result: Result) -> pl.LazyFrame:
-        """A result of all evidence, computed once per state of the data and of what the user declared."""
+    def _kept(self, name: str, result: Result, window: Window | None) -> pl.LazyFrame:
+        """A result (about *window*), computed once per state of the data and of what the user declared."""
         exact = self if self._pinned is not None else Store(self.path, results=self._results, version=self.version)
 
         # What a result does not tell it may have read, it may have read.
@@ -173,11 +172,11 @@ class Store:
 
         def state() -> str:
             declared = (getattr(self, what)().write_json() for what in reads)
-            return identity(exact.version, code_of(result.compute.__module__), *declared)
+            return identity(exact.version, code_of(result.compute.__module__), repr(window), *declared)
 
         begun = state()
         return Cache(self.path / _CACHE).kept(
-            name, begun, lambda: result.compute(exact, None), still=lambda: state() == begun
+            name, begun, lambda: result.compute(exact, window), still=lambda: state() == begun
         )
 
     # Versions -----------------------------------------------------------------------------------------
@@ -194,7 +193,7 @@ class Store:
         return Store(self.path, results=self._results, version=version, spark=self.spark) if version else self
 
     def _version_of(self, name: str) -> int | None:
-        held = DeltaFolder(self._uri(name), TABLES[name]).opened()
+        held = DeltaFolder(self._uri(name), TABLES[name]).current()
         return None if held is None else held.version()
 
     def _parsed(self, version: str) -> dict[str, int | None]:
@@ -272,10 +271,11 @@ class Store:
         return kept
 
     def _redactor_if_any(self) -> Redactor | None:
-        from flexkit.settings import settings
+        if may_hold("FLEXKIT_PSEUDONYM_KEY"):
+            from flexkit.settings import settings
 
-        if (chosen := settings().flexkit_pseudonym_key) is not None:
-            return Redactor(chosen.get_secret_value().encode())
+            if (chosen := settings().flexkit_pseudonym_key) is not None:
+                return Redactor(chosen.get_secret_value().encode())
         try:
             key = (self.path / _KEY).read_text(encoding="ascii").strip()
         except OSError:
@@ -293,34 +293,9 @@ class Store:
         version = self._pinned.get(name)
         return DeltaFolder(self._uri(name), TABLES[name], version=NO_VERSION if version is None else version)
 
-    def _check_format(self) -> None:
-        meta = self.path / _META
-        try:
-            held = json.loads(meta.read_text(encoding="utf-8"))["format"]
-        except FileNotFoundError:
-            if (self.path / "tables").is_dir():
-                msg = f"{self.path} has tables but no {_META}: it is not a whole store. Restore that file from a copy."
-                raise StoreError(msg) from None
-            return
-        except NotADirectoryError:
-            msg = f"{self.path} is not a folder. Name a folder for the data."
-            raise StoreError(msg) from None
-        except OSError as error:
-            msg = f"Cannot read {meta}: {error.strerror}. Make the folder readable, or name another with --data."
-            raise StoreError(msg) from None
-        except (ValueError, KeyError, TypeError):
-            msg = f"{meta} is damaged: it does not tell the store's format. Restore it from a copy."
-            raise StoreError(msg) from None
-        if held != FORMAT:
-            msg = (
-                f"{self.path} was written in format {held}, this flexkit reads format {FORMAT}. "
-                "Use the flexkit that wrote it, or import the evidence into a new folder."
-            )
-            raise StoreError(msg)
-
     def _prepare(self) -> None:
         """Make the folder a store, once."""
-        if (meta := self.path / _META).is_file():
+        if (meta := self.path / META).is_file():
             return
         made = {"format": FORMAT, "created_at": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0))}
         with explained(f"write {self.path}"):

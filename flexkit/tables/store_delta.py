@@ -59,6 +59,39 @@ class Added:
     changed_rows: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A table that was opened, and how to see whether it is still the newest."""
+
+    table: DeltaTable
+    log: Path
+    commit: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, uri: str, table: DeltaTable) -> _Opened:
+        log = Path(uri) / "_delta_log"
+        return cls(table, log, _identity(log / f"{table.version():020}.json"))
+
+    def is_current(self, version: int | None) -> bool:
+        """Whether its commit is still in place and, unless an earlier *version* was asked for, the last one."""
+        held = self.table.version()
+        if self.commit is None or _identity(self.log / f"{held:020}.json") != self.commit:
+            return False
+        return version is not None or not (self.log / f"{held + 1:020}.json").exists()
+
+
+_OPENED: dict[tuple[str, int | None], _Opened] = {}
+_OPENED_AT_MOST = 64
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 class DeltaFolder:
     """The rows of one table in one folder (or object-store URL)."""
 
@@ -79,9 +112,22 @@ class DeltaFolder:
             except TableNotFoundError:
                 return None
 
+    def current(self) -> DeltaTable | None:
+        """The table as `opened` gives it, for reading only: opened once for each of its versions.
+
+        Opening costs 6 ms and more; whether a commit was made since costs two looks at the log's folder.
+        """
+        if (known := _OPENED.get((self.uri, self.version))) is not None and known.is_current(self.version):
+            return known.table
+        if (held := self.opened()) is not None:
+            while len(_OPENED) >= _OPENED_AT_MOST:
+                _OPENED.pop(next(iter(_OPENED)), None)
+            _OPENED[self.uri, self.version] = _Opened.of(self.uri, held)
+        return held
+
     def is_whole(self) -> bool:
         """Whether every file of this version is still there; replaced files are kept for thirty days only."""
-        held = self.opened()
+        held = self.current()
         if held is None:
             return True
         names = [unquote(uri.removeprefix("file://")) for uri in held.file_uris()]
@@ -89,14 +135,14 @@ class DeltaFolder:
 
     def scan(self) -> pl.LazyFrame:
         """All rows, lazily, with the columns of the table (and ``day`` where it is partitioned)."""
-        held = self.opened()
+        held = self.current()
         if held is None:
             return self.table.empty().lazy()
         return pl.scan_delta(held)
 
     def span(self) -> tuple[dt.datetime, dt.datetime] | None:
         """The first and the last instant held; of a table in days only those two days are read."""
-        held = self.opened()
+        held = self.current()
         if held is None or self.table.time is None:
             return None
         rows = pl.scan_delta(held)

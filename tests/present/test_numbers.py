@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from flexkit.present.words import numbers
+from flexkit.present import numbers
 
 
 @pytest.mark.parametrize(

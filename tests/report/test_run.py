@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
@@ -20,6 +22,9 @@ from flexkit.report.folder import LocalFolder
 from flexkit.report.run import ReportSummary, run_reports
 from flexkit.settings import settings
 from tests.report.notebooks import answering, drawing, notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRET = "whsec-sunflower-lemon-42"  # noqa: S105 - planted, to be looked for
 
@@ -43,6 +48,14 @@ def left_in(folder: Path) -> set[str]:
         for path in folder.rglob("*")
         if path.is_file() and ".locks" not in path.parts
     }
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what another process does."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def only_run(out: Path, name: str) -> Path:
@@ -318,6 +331,27 @@ def test_reports_go_to_any_place_that_fsspec_knows(shelf: Path) -> None:
     names = {name.split("/")[-1] for name in files.find("/there/reports")}
     assert summary.exit_code == ExitCode.OK
     assert names == {"index.html", "latest.html", "report.html", "run.json", "notebook.ipynb"}
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "a scheduler's stop"])
+def test_a_run_that_is_stopped_ends_at_once_and_leaves_no_report(
+    shelf: Path, tmp_path: Path, signal_: signal.Signals
+) -> None:
+    path = notebook(shelf, "slow", f"open({str(tmp_path / 'begun')!r}, 'w'); import time; time.sleep(60)", answering())
+    out = tmp_path / "out"
+    command = ["report", str(path), "--out", str(out)]
+    script = f"import sys; from flexkit.cli import main; sys.exit(main({command!r}))"
+    running = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    until((tmp_path / "begun").exists)
+
+    running.send_signal(signal_)
+    _, said = running.communicate(timeout=10)
+
+    assert running.returncode == 130
+    assert said.endswith("flexkit: interrupted; all that was written is kept.\n")
+    assert "Traceback" not in said
+    assert LocalFolder(out).runs() == []
+    assert not list((out / "slow").glob("*/*"))
 
 
 def test_an_interrupted_run_leaves_nothing_half_written(shelf: Path, tmp_path: Path) -> None:

@@ -31,10 +31,13 @@ class Counted:
     time: str | None = "at"
     reads: tuple[str, ...] = ("handlers",)
     runs: list[int] = field(default_factory=list)
+    plans: list[int] = field(default_factory=list)
 
     @property
     def compute(self) -> Callable[[Any, Window | None], pl.LazyFrame]:
         def computed(store: Store, _: Window | None) -> pl.LazyFrame:
+            self.plans.append(1)
+
             def rows() -> pl.DataFrame:
                 self.runs.append(1)
                 number = store.table("rejects").select(pl.len()).collect().item()
@@ -176,13 +179,28 @@ def test_where_nothing_can_be_written_it_is_computed_each_time(store: tuple[Stor
     assert len(counted.runs) == 2
 
 
-def test_a_result_about_a_window_itself_is_not_kept(tmp_path: Path) -> None:
+def test_a_result_about_a_window_itself_is_kept_for_each_window(tmp_path: Path) -> None:
     counted = Counted(time=None)
     made = Store(tmp_path, results={"counted": counted})
     made.add(reject(1))
+    windows: list[Window | None] = [
+        None,
+        Window(NOON, NOON + dt.timedelta(days=1)),
+        Window(NOON, NOON + dt.timedelta(days=2)),
+    ]
 
-    assert [numbers(made), numbers(made)] == [[1, 2], [1, 2]]
-    assert len(counted.runs) == 2
+    for window in (*windows, *windows):
+        assert made.table("counted", window).collect()["number"].to_list() == [1, 2]
+
+    assert len(counted.runs) == 3
+
+
+def test_what_is_kept_is_not_even_planned_again(store: tuple[Store, Counted]) -> None:
+    made, counted = store
+
+    assert [numbers(made), numbers(made), numbers(made)] == [[1, 2]] * 3
+
+    assert len(counted.plans) == 1
 
 
 def test_the_kept_tables_are_those_that_were_computed(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from flexkit.analyse.effects.model import estimate
 from flexkit.analyse.effects.multiplicity import benjamini_hochberg
 from flexkit.analyse.effects.options import Estimate
 from flexkit.analyse.effects.panel import PanelEffect, did_2x2, synthetic_control
-from flexkit.analyse.effects.table import EFFECTS, analyse_all, effects
+from flexkit.analyse.effects.table import EFFECTS, analyse_all, effects, effects_of
 from flexkit.analyse.effects.verdict import FixVerdict
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "counts_for_fixes",
     "did_2x2",
     "effects",
+    "effects_of",
     "estimate",
     "synthetic_control",
 ]

@@ -88,6 +88,17 @@ def effects(
         daily, fixes, control=control, now=now, tz=tz, balancing=balancing, logging_changes=logging_changes,
         is_truncated=is_truncated,
     )  # fmt: skip
+    return effects_of(analyses, now=now, tz=tz, predicted=predicted)
+
+
+def effects_of(
+    analyses: Sequence[Analysis],
+    *,
+    now: dt.datetime | dt.date | None = None,
+    tz: str = "UTC",
+    predicted: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """The `effects` table of what `analyse_all` found, for who needs both; *now* and *tz* as they were there."""
     if not analyses:
         return pl.DataFrame(schema=EFFECTS)
     p_values = np.array([each.looked["p_value"] if _counts_once(each) else math.nan for each in analyses])

@@ -51,9 +51,9 @@ def pareto(counts: pl.DataFrame, *, title: str, subtitle: str) -> Any:
         color=alt.Color("cause:N", legend=None, scale=_colours(shown)),
         tooltip=[alt.Tooltip("label:N", title="Cause"), alt.Tooltip("count:Q", title="Duplicates", format=",")],
     )
-    interval = base.mark_rule(color=INK, strokeWidth=1.5, yOffset=10).encode(x="lo:Q", x2="hi:Q")
+    interval = base.mark_rule(color=INK, strokeWidth=1.5, yOffset=10).encode(x=alt.X("lo:Q"), x2=alt.X2("hi:Q"))
     ends = base.mark_tick(color=INK, thickness=1.5, size=9, yOffset=10)
-    layers = [bars, interval, ends.encode(x="lo:Q"), ends.encode(x="hi:Q"), parts.row_labels(base)]
+    layers = [bars, interval, ends.encode(x=alt.X("lo:Q")), ends.encode(x=alt.X("hi:Q")), parts.row_labels(base)]
     chart = alt.layer(*layers).properties(width=WIDTH, height=parts.ROW * len(order))
     return themed(chart, title=title, subtitle=subtitle)
 
@@ -108,7 +108,7 @@ def over_time(
             .mark_bar(stroke=OUTLINE, strokeWidth=0.6, clip=True)
             .encode(
                 x=parts.day_axis(zone, field="from", title=None if last else "", labels=last),
-                x2="to:T",
+                x2=alt.X2("to:T"),
                 y=alt.Y("count:Q", title=None, scale=heights, axis=alt.Axis(tickCount=2, format="d")),
                 y2=alt.datum(0),
                 color=alt.Color("cause:N", legend=None, scale=cause_scale([cause])),
@@ -148,9 +148,9 @@ def gap_times(bins: pl.DataFrame, *, title: str, subtitle: str) -> Any:
             "low:Q", title="From the first close to the second (log scale)", scale=alt.Scale(type="log", nice=False),
             axis=axis,
         ),
-        x2="high:Q",
+        x2=alt.X2("high:Q"),
         y=alt.Y("below:Q", title="Duplicates", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(zero=True)),
-        y2="above:Q",
+        y2=alt.Y2("above:Q"),
         color=_legend(shown),
         tooltip=[
             alt.Tooltip("label:N", title="Cause"),
@@ -184,11 +184,11 @@ def stands_out(found: pl.DataFrame, *, title: str, subtitle: str) -> Any:
                 scale=alt.Scale(type="log", nice=False, padding=10),
                 axis=axis,
             ),
-            x2="hi:Q",
+            x2=alt.X2("hi:Q"),
             color=alt.condition(strong, alt.value(ALARM), alt.value(MUTED)),
         ),
         base.mark_point(filled=True, size=75, opacity=1, yOffset=9).encode(
-            x="ratio:Q",
+            x=alt.X("ratio:Q"),
             color=alt.condition(strong, alt.value(ALARM), alt.value(MUTED)),
             shape=alt.condition(strong, alt.value("diamond"), alt.value("circle")),
             tooltip=[

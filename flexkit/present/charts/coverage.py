@@ -35,7 +35,7 @@ def coverage(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
     scale = alt.Scale(domain=held, range=[_COLOURS[_STATES.index(state)] for state in held])
     cells = alt.Chart(shown).mark_bar(stroke=GRID, strokeWidth=1, height=15, yOffset=10, clip=True).encode(
         x=parts.day_axis(zone, field="from"),
-        x2="to:T",
+        x2=alt.X2("to:T"),
         y=y,
         fill=alt.Fill("state:N", title=None, scale=scale, legend=alt.Legend(columns=5)),
         tooltip=[
@@ -47,9 +47,9 @@ def coverage(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
     )  # fmt: skip
     marked = shown.filter(pl.col("letter") != "").select("source", "date", "letter", "state")
     letters = alt.Chart(marked).mark_text(fontSize=10, yOffset=10, baseline="middle").encode(
-        x="date:T",
+        x=alt.X("date:T"),
         y=y,
-        text="letter:N",
+        text=alt.Text("letter:N"),
         color=alt.condition(alt.datum.state == "gap", alt.value(ALARM), alt.value(INK)),
     )  # fmt: skip
     names = parts.row_labels(alt.Chart(pl.DataFrame({"source": order})).encode(y=y), text="source")

@@ -62,7 +62,7 @@ def counterfactual(
     layers = [
         *parts.spans(excluded.select(date="from", end="to"), colour=SHADE),
         *_band(shown.filter(phase="after"), x, measure),
-        base.mark_line(color=FIX, strokeDash=[5, 3], strokeWidth=1.6).encode(x=x, y="expected:Q"),
+        base.mark_line(color=FIX, strokeDash=[5, 3], strokeWidth=1.6).encode(x=x, y=alt.Y("expected:Q")),
         base.mark_line(color=SERIES, strokeWidth=1.6).encode(x=x, y=y),
         base.mark_point(filled=True, size=30, color=SERIES, opacity=1).encode(x=x, y=y, tooltip=tooltip),
         *parts.fix_marks(parts.within(fixes, days), zone=zone, days=shown),
@@ -77,7 +77,7 @@ def _band(after: pl.DataFrame, x: alt.X, measure: str) -> list[Any]:
         return []
     y = alt.Y("lower:Q", title=measure, scale=alt.Scale(zero=True))
     area = alt.Chart(after.select("date", "lower", "upper")).mark_area(color=FIX, opacity=0.14)
-    return [area.encode(x=x, y=y, y2="upper:Q")]
+    return [area.encode(x=x, y=y, y2=alt.Y2("upper:Q"))]
 
 
 def _with_cumulated(top: Any, shown: pl.DataFrame, zone: str) -> Any:
@@ -88,11 +88,11 @@ def _with_cumulated(top: Any, shown: pl.DataFrame, zone: str) -> Any:
     x = parts.day_axis(zone)
     y = alt.Y("avoided_lower:Q", title="Avoided so far", axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
     layers = [
-        base.mark_area(color=GOOD, opacity=0.15).encode(x=x, y=y, y2="avoided_upper:Q"),
+        base.mark_area(color=GOOD, opacity=0.15).encode(x=x, y=y, y2=alt.Y2("avoided_upper:Q")),
         parts.reference_line(0.0, along_x=False, colour=AXIS, dash=(1, 0)),
         base.mark_line(color=GOOD, strokeWidth=1.8).encode(
             x=x,
-            y="avoided:Q",
+            y=alt.Y("avoided:Q"),
             tooltip=[
                 alt.Tooltip("date:T", title="Until", format="%a %-d %b %Y"),
                 alt.Tooltip("avoided:Q", title="Avoided so far", format=",.0f"),
@@ -129,11 +129,11 @@ def forest(effects: pl.DataFrame, *, title: str, subtitle: str, target: float = 
         parts.reference_line(1.0, along_x=True, colour=INK, dash=(1, 0)),
         base.mark_rule(strokeWidth=2.2, clip=True, yOffset=9).encode(
             x=alt.X("lo:Q", title="Rate after ÷ rate expected (log scale)", scale=scale, axis=axis),
-            x2="hi:Q",
+            x2=alt.X2("hi:Q"),
             color=colour,
         ),
         base.mark_point(filled=True, size=95, opacity=1, yOffset=9).encode(
-            x="rr:Q",
+            x=alt.X("rr:Q"),
             color=colour,
             shape=shape,
             tooltip=[
@@ -190,7 +190,7 @@ def residuals(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC
         y=alt.Y("residual:Q", title="Observed − expected, in standard errors"), y2=alt.datum(0)
     )
     dots = base.mark_point(filled=True, size=34, color=SERIES, opacity=1).encode(
-        y="residual:Q",
+        y=alt.Y("residual:Q"),
         tooltip=[alt.Tooltip("date:T", title="Day", format="%-d %b"), alt.Tooltip("residual:Q", format=".1f")],
     )
     lines = [parts.reference_line(at, along_x=False) for at in (-2.0, 2.0)]
@@ -220,21 +220,25 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
     x = alt.X("predicted:Q", title="Predicted ratio (log scale)", scale=scale, axis=axis)
     y = alt.Y("rr:Q", title="Realised ratio (log scale)", scale=scale, axis=axis)
     line = (
-        alt.Chart(pl.DataFrame({"a": [low, high]})).mark_line(color=MUTED, strokeDash=[4, 3]).encode(x="a:Q", y="a:Q")
+        alt.Chart(pl.DataFrame({"a": [low, high]}))
+        .mark_line(color=MUTED, strokeDash=[4, 3])
+        .encode(x=alt.X("a:Q"), y=alt.Y("a:Q"))
     )
     layers = [
         line,
         base.mark_rule(color=SERIES, strokeWidth=1.4, clip=True).encode(
-            x=alt.X("predicted_lo:Q", scale=scale, axis=axis), x2="predicted_hi:Q", y=y
+            x=alt.X("predicted_lo:Q", scale=scale, axis=axis), x2=alt.X2("predicted_hi:Q"), y=y
         ),
         base.mark_rule(color=SERIES, strokeWidth=1.4, clip=True).encode(
-            x=x, y=alt.Y("lo:Q", scale=scale, axis=axis), y2="hi:Q"
+            x=x, y=alt.Y("lo:Q", scale=scale, axis=axis), y2=alt.Y2("hi:Q")
         ),
         base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
             x=x, y=y, fill=alt.value(SURFACE), stroke=alt.value(SERIES)
         ),
         *(
-            alt.Chart(side).mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230).encode(x=x, y=y, text="label:N")
+            alt.Chart(side)
+            .mark_text(align=align, dx=dx, dy=-9, color=INK, limit=230)
+            .encode(x=x, y=y, text=alt.Text("label:N"))
             for side, align, dx in ((shown.filter(~is_right), _LEFT, 9), (shown.filter(is_right), _RIGHT, -9))
             if side.height
         ),

@@ -119,7 +119,7 @@ def _names(shown: pl.DataFrame, x: alt.X, y: alt.Y, *, low: float, high: float) 
             fontSize=10.5, dx=7 if is_left else -7, dy=-15 if is_above else 17, align="left" if is_left else "right",
             color=INK if is_few else MUTED, limit=230,
         )
-        .encode(x=x, y=y, text="text:N")
+        .encode(x=x, y=y, text=alt.Text("text:N"))
         for is_above in (False, True)
         for is_left in (False, True)
     ]  # fmt: skip
@@ -131,7 +131,7 @@ def _holes(uncovered: pl.DataFrame | None, y: alt.Y, scale: alt.Scale, low: floa
         return []
     clipped = uncovered.select("lane", pl.col("start").clip(low, high), pl.col("end").clip(low, high))
     mark = alt.Chart(clipped).mark_rect(color=SHADE, stroke=GRID, strokeDash=[3, 2], height={"band": 0.84})
-    return [mark.encode(x=alt.X("start:Q", scale=scale), x2="end:Q", y=y)]
+    return [mark.encode(x=alt.X("start:Q", scale=scale), x2=alt.X2("end:Q"), y=y)]
 
 
 def _state(low: float, high: float, scale: alt.Scale) -> list[Any]:
@@ -139,7 +139,7 @@ def _state(low: float, high: float, scale: alt.Scale) -> list[Any]:
     ends = pl.DataFrame({"from": [low, 0.0], "to": [0.0, high], "state": ["open", "closed"]})
     ribbon = alt.Chart(ends).mark_rect(height=6).encode(
         x=alt.X("from:Q", scale=scale),
-        x2="to:Q",
+        x2=alt.X2("to:Q"),
         y=alt.value(-8),
         y2=alt.value(-3),
         color=alt.condition(alt.datum.state == "open", alt.value(SERIES_LIGHT), alt.value(GRID)),
@@ -149,7 +149,7 @@ def _state(low: float, high: float, scale: alt.Scale) -> list[Any]:
     texts = [
         alt.Chart(names.filter(state=mark["text"]))
         .mark_text(dy=-6, color=MUTED, fontSize=11, align=mark["align"])
-        .encode(x=alt.X("at:Q", scale=scale), y=alt.value(-10), text="state:N")
+        .encode(x=alt.X("at:Q", scale=scale), y=alt.value(-10), text=alt.Text("state:N"))
         for mark in ends_of_ribbon
     ]
     return [ribbon, *texts, parts.reference_line(0.0, along_x=True, colour=FIX, dash=(1, 0))]

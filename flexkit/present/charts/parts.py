@@ -96,7 +96,7 @@ def fix_marks(
         text = alt.Chart(own.drop("place", strict=False)).mark_text(
             color=FIX, baseline="top", y=2 + _LINE * line, fontSize=11, limit=room, clip=True, **side
         )
-        marks.append(text.encode(x=x, text="title:N"))
+        marks.append(text.encode(x=x, text=alt.Text("title:N")))
     return marks
 
 
@@ -155,7 +155,7 @@ def spans(frame: pl.DataFrame, *, colour: str, opacity: float = 1.0) -> list[Any
     return [
         alt.Chart(frame.select("date", "end"))
         .mark_rect(color=colour, opacity=opacity)
-        .encode(x=alt.X("date:T", scale=TIME), x2="end:T")
+        .encode(x=alt.X("date:T", scale=TIME), x2=alt.X2("end:T"))
     ]
 
 
@@ -168,7 +168,7 @@ def whisker(base: alt.Chart, *, low: str, high: str, x: bool = True, colour: str
 def reference_line(value: float, *, along_x: bool, colour: str = MUTED, dash: Sequence[int] = (3, 3)) -> Any:
     """A line at *value*: on the x axis (vertical) or the y axis."""
     base = alt.Chart(pl.DataFrame({"at": [value]})).mark_rule(color=colour, strokeDash=list(dash))
-    return base.encode(x="at:Q") if along_x else base.encode(y="at:Q")
+    return base.encode(x=alt.X("at:Q")) if along_x else base.encode(y=alt.Y("at:Q"))
 
 
 def nothing_to_draw(words: str) -> Any:
@@ -177,7 +177,7 @@ def nothing_to_draw(words: str) -> Any:
         color=MUTED, fontSize=13, align="left", x=12, lineBreak="\n"
     )
     view = alt.ViewBackground(stroke=GRID, strokeDash=[4, 4])
-    return note.encode(text="words:N").properties(width=WIDTH, height=80, view=view)
+    return note.encode(text=alt.Text("words:N")).properties(width=WIDTH, height=80, view=view)
 
 
 def largest(frame: pl.DataFrame, column: str) -> float:

@@ -67,9 +67,9 @@ def rate_over_time(
     base = alt.Chart(shown).encode(x=x)
     y = parts.share_axis(measure, field="value", top=top, percent=percent)
     band = base.mark_area(color=SERIES, opacity=0.1, clip=True).encode(
-        y=parts.share_axis(measure, field="lower", top=top, percent=percent), y2="upper:Q"
+        y=parts.share_axis(measure, field="lower", top=top, percent=percent), y2=alt.Y2("upper:Q")
     )
-    centre = base.mark_line(color=MUTED, strokeWidth=1.2, strokeDash=[4, 3]).encode(y="centre:Q")
+    centre = base.mark_line(color=MUTED, strokeWidth=1.2, strokeDash=[4, 3]).encode(y=alt.Y("centre:Q"))
     line = base.mark_line(color=SERIES, strokeWidth=1.6).encode(y=y)
     number = ".2%" if percent else ".3~r"
     states = ["inside", "outside", "partial"]
@@ -93,7 +93,7 @@ def rate_over_time(
     notes = [
         alt.Chart(side.select("date", "value", "note"))
         .mark_text(dy=-11, fontSize=11, color=MUTED, clip=True, align=align, dx=dx)
-        .encode(x=x, y="value:Q", text="note:N")
+        .encode(x=x, y=alt.Y("value:Q"), text=alt.Text("note:N"))
         for align, dx, side in _at_edges(named, shown)
     ]
     gaps = shown.filter("is_gap").with_columns(end=pl.col("date").dt.offset_by("1d"))
@@ -112,7 +112,7 @@ def rate_over_time(
         .mark_bar(color=SERIES_LIGHT, clip=True)
         .encode(
             x=parts.day_axis(zone, field="from"),
-            x2="to:T",
+            x2=alt.X2("to:T"),
             y=alt.Y("exposure:Q", title="Completed", axis=alt.Axis(tickCount=2, format="~s")),
             y2=alt.datum(0),
             tooltip=[
@@ -166,10 +166,10 @@ def days_between(gaps: pl.DataFrame, *, title: str, subtitle: str, zone: str = "
         base.mark_line(color=MUTED, strokeDash=[4, 3], strokeWidth=1.2).encode(
             y=alt.Y("centre:Q", title="Days since the last")
         ),
-        base.mark_line(color=AXIS, strokeWidth=1).encode(y="upper:Q"),
-        base.mark_rule(color=SERIES_LIGHT, strokeWidth=2).encode(y="value:Q", y2=alt.datum(0)),
+        base.mark_line(color=AXIS, strokeWidth=1).encode(y=alt.Y("upper:Q")),
+        base.mark_rule(color=SERIES_LIGHT, strokeWidth=2).encode(y=alt.Y("value:Q"), y2=alt.datum(0)),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            y="value:Q",
+            y=alt.Y("value:Q"),
             color=alt.condition(alt.datum.is_signal, alt.value(ALARM), alt.value(SERIES)),
             shape=alt.condition(alt.datum.is_signal, alt.value("diamond"), alt.value("circle")),
             tooltip=[

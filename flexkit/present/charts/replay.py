@@ -38,12 +38,12 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
     ]
     layers = [
         base.mark_bar(color=SHADE, stroke=AXIS, strokeWidth=0.8, strokeDash=[3, 2], height=19, yOffset=11).encode(
-            x=alt.X("bound_lo:Q", title=measure, axis=axis, scale=alt.Scale(zero=True)), x2="bound_hi:Q"
+            x=alt.X("bound_lo:Q", title=measure, axis=axis, scale=alt.Scale(zero=True)), x2=alt.X2("bound_hi:Q")
         ),
         base.mark_bar(color=SERIES_LIGHT, stroke=SERIES, strokeWidth=1, height=11, yOffset=11, opacity=0.9).encode(
-            x="prevented:Q", x2=alt.datum(0), tooltip=tooltip
+            x=alt.X("prevented:Q"), x2=alt.datum(0), tooltip=tooltip
         ),
-        base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11).encode(x="lo:Q", x2="hi:Q"),
+        base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11).encode(x=alt.X("lo:Q"), x2=alt.X2("hi:Q")),
         parts.row_labels(base, text="text") if "text" in shown.columns else parts.row_labels(base, text="label"),
     ]
     early = shown.filter(pl.col("premature") > 0)
@@ -51,7 +51,7 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
         mark = alt.Chart(early).mark_point(
             shape="triangle-up", filled=True, size=70, color=GOOD, stroke=OUTLINE, opacity=1, yOffset=11
         )
-        layers.append(mark.encode(x="premature:Q", y=parts.rows(order), tooltip=tooltip))
+        layers.append(mark.encode(x=alt.X("premature:Q"), y=parts.rows(order), tooltip=tooltip))
     chart = alt.layer(*layers).properties(width=WIDTH, height=(parts.ROW + 4) * len(order))
     return themed(chart, title=title, subtitle=subtitle)
 
@@ -76,15 +76,15 @@ def sequence(
     layers = [
         base.mark_bar(color=SERIES_LIGHT, height=13, yOffset=10).encode(x=x, x2=alt.datum(0)),
         base.mark_bar(color=GOOD, opacity=0.75, height=13, yOffset=10).encode(
-            x="after:Q",
-            x2="before:Q",
+            x=alt.X("after:Q"),
+            x2=alt.X2("before:Q"),
             tooltip=[
                 alt.Tooltip("label:N", title="Next fix"),
                 alt.Tooltip("prevented:Q", title="Prevents", format=",.1f"),
                 alt.Tooltip("after:Q", title="Remaining", format=",.1f"),
             ],
         ),
-        base.mark_tick(color=MUTED, thickness=1.5, size=19, yOffset=10).encode(x="after:Q"),
+        base.mark_tick(color=MUTED, thickness=1.5, size=19, yOffset=10).encode(x=alt.X("after:Q")),
         parts.row_labels(base),
     ]
     chart = alt.layer(*layers).properties(width=WIDTH, height=parts.ROW * shown.height)

@@ -54,9 +54,11 @@ def breakdown(
     ]
     layers = [
         base.mark_rule(color=SERIES, strokeWidth=2, yOffset=9).encode(
-            x=alt.X("lo:Q", title=measure, axis=axis, scale=scale), x2="hi:Q"
+            x=alt.X("lo:Q", title=measure, axis=axis, scale=scale), x2=alt.X2("hi:Q")
         ),
-        base.mark_point(filled=True, size=75, color=SERIES, opacity=1, yOffset=9).encode(x="rate:Q", tooltip=tooltip),
+        base.mark_point(filled=True, size=75, color=SERIES, opacity=1, yOffset=9).encode(
+            x=alt.X("rate:Q"), tooltip=tooltip
+        ),
         parts.row_labels(base),
     ]
     if overall is not None:
@@ -133,7 +135,7 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
         base.mark_line(color=MUTED, strokeWidth=1, clip=True).encode(y=f"{f}:Q") for f in ("lower_998", "upper_998")
     ]  # fmt: skip
     dots = base.mark_point(filled=True, size=60, stroke=OUTLINE, strokeWidth=0.6, opacity=1).encode(
-        y="rate:Q",
+        y=alt.Y("rate:Q"),
         color=alt.condition(alt.datum.is_outlier, alt.value(ALARM), alt.value(SERIES)),
         shape=alt.condition(alt.datum.is_outlier, alt.value("diamond"), alt.value("circle")),
         tooltip=[
@@ -147,7 +149,7 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
     names = [
         alt.Chart(side.select("exposure", "rate", "unit"))
         .mark_text(align=align, dx=dx, dy=-8, color=INK)
-        .encode(x="exposure:Q", y="rate:Q", text="unit:N")
+        .encode(x=alt.X("exposure:Q"), y=alt.Y("rate:Q"), text=alt.Text("unit:N"))
         for side, align, dx in (
             (outliers.filter(pl.col("exposure") <= large), _LEFT, 6),
             (outliers.filter(pl.col("exposure") > large), _RIGHT, 2),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
-from flexkit.present.words.numbers import count, listed, number, percent, rough, sentence, span
+from flexkit.present.numbers import count, listed, number, percent, rough, sentence, span
 from flexkit.present.words.said import Said, long_day
 from flexkit.present.words.verdicts import reason_label, verdict_label
 from flexkit.terms import Verdict

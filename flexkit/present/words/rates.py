@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
-from flexkit.present.words.numbers import count, duration, listed, percent, rough, span
+from flexkit.present.numbers import count, duration, listed, percent, rough, span
 from flexkit.present.words.said import Said, day, days_of
 from flexkit.terms import Verdict
 
