@@ -18,7 +18,7 @@ MIN_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One change of level: first day of the new level, its 95 % set (see `change_points`), both rates, fixes near it."""
+    """One change of level: first day of the new level, its 95 % set (as of `change_points`), both rates, fixes near."""
 
     on: dt.date
     low: dt.date
