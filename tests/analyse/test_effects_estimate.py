@@ -471,11 +471,20 @@ def test_what_could_have_been_seen_follows_the_formula() -> None:
     assert math.isnan(detectable(3, 2, inflation=2.0, df=5))
 
 
-def test_days_to_wait_grow_with_what_is_to_be_seen() -> None:
-    waits = [days_until(target, 560, 10, inflation=1.5, df=40) for target in (0.5, 0.7)]
+def test_moods_of_days_do_not_grow_as_events_fall() -> None:
+    # Days vary by three tenths: 56 before and 28 after tell a fall of a fifth, and more events would tell no more.
+    moods = 0.3**2 * (1 / 56 + 1 / 28)
+    few, many = (detectable(level * 56, level * 28, inflation=1.0, df=1e6, extra=moods) for level in (30, 30_000))
 
-    assert waits[0] < waits[1]
-    assert days_until(0.95, 560, 10, inflation=1.5, df=40) is None
+    assert many == pytest.approx(math.exp(-2.8016 * math.sqrt(moods)), abs=0.01)
+    assert 0.75 < few < many
+
+
+def test_days_to_wait_grow_with_what_is_to_be_seen() -> None:
+    waits = [days_until(target, 560, 56, inflation=1.5, df=40) for target in (0.5, 0.7)]
+
+    assert waits[0] < waits[1] < days_until(0.7, 560, 56, inflation=1.5, df=40, extra=0.1)
+    assert days_until(0.95, 560, 56, inflation=1.5, df=40) is None
 
 
 def test_elimination_takes_three_expected_events() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from tests.bench import effects as bench
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_intervals_cover_the_truth_in_hard_regimes() -> None:
@@ -21,6 +18,15 @@ def test_intervals_cover_the_truth_in_hard_regimes() -> None:
         # Sixty fixes per regime tell 0.92 from less only roughly: three standard errors are 0.10.
         assert row["coverage"] >= row["to reach"] - 0.1
         assert row["fixes"] == 60
+
+
+def test_the_smallest_detectable_effect_is_seen_about_four_times_in_five() -> None:
+    rows = bench.power(40, 7)
+
+    # Forty fixes a row, 200 in all: three standard errors are 0.09.
+    assert sum(row["seen"] for row in rows) / len(rows) == pytest.approx(0.8, abs=0.09)
+    # Where days vary much it said that nothing under a fall of 60 % could be seen; a fall of half can.
+    assert rows[2]["smallest detectable ratio"] > 0.45
 
 
 def test_a_spike_does_not_make_a_success() -> None:

@@ -95,17 +95,18 @@ class Analysis:
         found, after = self.current, self.around
         if found["model"] == "undecided" or not found["events_before"] > 0:
             return None
-        daily = found["events_before"] / max(found["buckets_before"], 1)
+        before, days_before = found["events_before"], found["buckets_before"]
         if found["events_after"] == 0:
-            wait = max(math.ceil(days_for_elimination(daily, phi=found["phi"])), 14)
+            wait = max(math.ceil(days_for_elimination(before / days_before, phi=found["phi"])), 14)
             return as_date(after.settled + wait)
+        inflation, moods = found["phi"] * found["vif"], 0.0
+        if found["model"] != "exact":
+            chance = 1 / before + 1 / found["events_after"]
+            days = 1 / days_before + 1 / found["buckets_after"]
+            inflation, moods = 1.0, max(found["log_rr_se"] ** 2 - chance, 0.0) / days
         df = 1e6 if math.isinf(found["df"]) else found["df"]
-        # The widening for day effects shows in the standard error, not in phi and vif.
-        plain = found["phi"] * found["vif"]
-        raw = math.sqrt(plain * (1 / found["events_before"] + 1 / found["events_after"]))
-        inflation = plain * max(1.0, (found["log_rr_se"] / raw) ** 2) if raw > 0 else plain
-        days = days_until(self.fix.target_rr, found["events_before"], daily, inflation=inflation, df=df)
-        return None if days is None else as_date(after.settled + max(days, 14))
+        wait_until = days_until(self.fix.target_rr, before, days_before, inflation=inflation, df=df, extra=moods)
+        return None if wait_until is None else as_date(after.settled + max(wait_until, 14))
 
 
 def analyse(daily: pl.DataFrame, fix: Fix, fixes: Sequence[Fix], setting: Setting) -> Analysis:

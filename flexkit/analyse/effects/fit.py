@@ -65,11 +65,6 @@ class StepFit:
         return self.dispersion.df
 
     @property
-    def inflation(self) -> float:
-        """By how much the variance exceeds Poisson's: phi·vif and the widening."""
-        return self.dispersion.phi * self.dispersion.vif * self.widening**2
-
-    @property
     def p_value(self) -> float:
         """Two-sided, of no effect."""
         from scipy import special

@@ -19,37 +19,33 @@ def detectable(
 ) -> float:
     """The largest ratio below one that the data would show with a power of 80 %; NaN where there is none.
 
-    `expected_after` are the events expected after the change without effect, `inflation` is phi·vif, `extra` the
-    further variance of the log ratio (a control's). Searched on a grid from the top, because the condition is not
-    monotone: nearly eliminating the events leaves too few to tell.
+    `expected_after` are the events expected after the change without effect. The variance of the log ratio has two
+    parts: chance, which grows as the ratio leaves fewer events, `inflation` times; and `extra` (moods of days, a
+    control's chance), which does not. Searched on a grid from the top, because the condition is not monotone: nearly
+    eliminating the events leaves too few to tell.
     """
     if not (events_before > 0 and expected_after > 0 and math.isfinite(inflation) and math.isfinite(df)):
         return math.nan
-    error = np.sqrt(inflation * (1 / events_before + 1 / (expected_after * _RATIOS) + extra))
+    error = np.sqrt(inflation * (1 / events_before + 1 / (expected_after * _RATIOS)) + extra)
     seen = -np.log(_RATIOS) >= _threshold(df, level) * error
     return float(_RATIOS[seen.argmax()]) if seen.any() else math.nan
 
 
 def days_until(
-    target: float, events_before: float, expected_per_day: float, *, inflation: float, df: float, horizon: int = 365
-) -> int | None:
-    """Days after the change until a ratio of *target* would be seen with a power of 80 %; None beyond *horizon*."""
-    if not (0 < target < 1 and events_before > 0 and expected_per_day > 0 and math.isfinite(inflation)):
+    target: float, events_before: float, days_before: int, *, inflation: float, df: float, extra: float = 0.0,
+    horizon: int = 365,
+) -> int | None:  # fmt: skip
+    """Days after the change until a ratio of *target* would be seen with a power of 80 %; None beyond *horizon*.
+
+    `inflation` as in `detectable`; `extra` is what one day's mood adds to the variance of the log rate.
+    """
+    if not (0 < target < 1 and events_before > 0 and days_before > 0 and math.isfinite(inflation + extra)):
         return None
     days = np.arange(1, horizon + 1, dtype=np.float64)
-    error = np.sqrt(inflation * (1 / events_before + 1 / (expected_per_day * days * target)))
+    chance = 1 / events_before + 1 / (events_before / days_before * days * target)
+    error = np.sqrt(inflation * chance + extra * (1 / days_before + 1 / days))
     seen = -math.log(target) >= _threshold(df, 0.95) * error
     return int(days[seen.argmax()]) if seen.any() else None
-
-
-def probability(target: float, error: float, df: float, level: float = 0.95) -> float:
-    """Probability that an effect of *target* is seen, for a standard error of its log."""
-    from scipy import special
-
-    if not (target > 0 and error > 0):
-        return math.nan
-    critical = float(special.stdtrit(df, (1 + level) / 2))
-    return float(special.stdtr(df, abs(math.log(target)) / error - critical))
 
 
 def days_for_elimination(rate_per_day: float, *, phi: float, level: float = 0.95) -> float:

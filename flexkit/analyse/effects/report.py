@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flexkit.analyse.effects.design import STEP
 from flexkit.analyse.effects.exact import exact_posterior, exact_ratio
 from flexkit.analyse.effects.fit import StepFit, posterior_share
 from flexkit.analyse.effects.options import Estimate, Options
@@ -163,13 +164,25 @@ def _spread(rows: Cut, options: Options) -> tuple[Dispersion, bool]:
 
 
 def _detectable(fitted: StepFit, rows: Cut, level: float) -> float:
-    expected = fitted.expected
-    after = fitted.after
-    extra = 0.0
+    """The smallest effect that the fitted model could have seen.
+
+    Moods of days do not grow as the events fall: only chance does. Multiplying both (as phi·vif does) made the power
+    at the smallest detectable effect 86 to 98 % where 80 % was meant; measured without it: 72 to 88 %.
+    """
+    events = 1 / rows.events_before + 1 / rows.events_after
+    control = 0.0
     if fitted.control is not None:
-        control = fitted.control.events
-        extra = 1 / max(control[after].sum(), 1.0) + 1 / max(control[~after].sum(), 1.0)
-    df = 1e9 if math.isinf(fitted.df) else fitted.df
+        counts = fitted.control.events
+        control = 1 / max(counts[fitted.after].sum(), 1.0) + 1 / max(counts[~fitted.after].sum(), 1.0)
+    # A trend or neighbours' steps take information away; that much more the chance of every event counts.
+    chance = float(fitted.fit.covariance[STEP, STEP])
+    scale = chance / (events + control)
+    moods = max(fitted.error**2 - chance, 0.0)
     return detectable(
-        rows.events_before, float(expected[after].sum()), inflation=fitted.inflation, df=df, level=level, extra=extra
+        rows.events_before,
+        float(fitted.expected[fitted.after].sum()),
+        inflation=scale,
+        df=1e9 if math.isinf(fitted.df) else fitted.df,
+        level=level,
+        extra=moods + scale * control,
     )
