@@ -60,13 +60,14 @@ def report(names: tuple[str, ...], data: Path | None, parameters: tuple[str, ...
     from flexkit.report.run import run_reports
 
     as_json = options.pop("as_json")
+    given = dict(_assignment(text) for text in parameters)
     folder = store_folder(data)
     if is_sample(folder):
         _log("No data folder is set: reading the embedded sample (a simulated contact centre).")
     summary = run_reports(
         names,
         data=folder,
-        parameters=dict(_assignment(text) for text in parameters),
+        parameters=given,
         progress=_log,
         **options,
     )

@@ -51,16 +51,15 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
             kernel_name=kernel_name,
             timeout=execution_timeout,
             startup_timeout=start_timeout,
-            # A kernel that is told to end at once saves half a second per report; nothing of it is kept.
-            shutdown_kernel="immediate",
             on_cell_executed=lambda cell, **_: on_cell(cell),
             log=_QUIET,
         )
-        client.owns_km = True
         try:
             client.execute()
         except (CellTimeoutError, DeadKernelError) as error:
             raise _failed(nb_man.nb, error, execution_timeout) from None
+        finally:
+            kernel.client = client.kc
 
 
 papermill_engines.register(ENGINE, _Engine)

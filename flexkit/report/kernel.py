@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,8 @@ class Kernel:
         self._private = tempfile.TemporaryDirectory(prefix="fk-", ignore_cleanup_errors=True)
         self._data, self._folder, self._threads = data, folder, threads
         self._process: subprocess.Popen[bytes] | None = None
+        self.client: Any = None
+        """What talks to it, once something does."""
 
     def __enter__(self) -> Kernel:
         try:
@@ -88,6 +91,9 @@ class Kernel:
         if self._process is not None:
             self._process.wait()
         self._private.cleanup()
+        if self.client is not None:
+            # Closing its sockets waits a tenth of a second for messages that nobody will read.
+            threading.Thread(target=self.client.stop_channels, daemon=True).start()
 
 
 def _connection(folder: Path) -> Path:
@@ -111,6 +117,7 @@ def environment(data: Path, profile: Path, *, threads: int = 0) -> dict[str, str
     # A profile of the user's own would make a run depend on who starts it.
     if threads:
         # Kernels that run side by side would otherwise each start threads for the whole machine.
-        kept.setdefault("POLARS_MAX_THREADS", str(threads))
+        for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            kept.setdefault(name, str(threads))
     own = {"FLEXKIT_DATA": str(data.resolve()), "IPYTHONDIR": str(profile), "JPY_PARENT_PID": str(os.getpid())}
     return kept | own

@@ -50,6 +50,8 @@ class Maker:
     scrubber: Scrubber
     drawings: Drawings
     progress: Callable[[str], None]
+    turns: threading.Semaphore = field(default_factory=threading.Semaphore)
+    """How many notebooks run at the same time; before its turn a kernel boots, after it its page is made."""
     threads: int = 0
     """Threads of each kernel; 0 for as many as the machine has."""
     _running: set[Kernel] = field(default_factory=set)
@@ -128,7 +130,9 @@ class Maker:
 
             base = self._base(job, stamp)
             html.warm_up()
-            executed = execute(job.notebook, job.parameters, kernel=kernel, timeout=job.timeout, on_cell=self._draw)
+            with self.turns:
+                self._go_on()
+                executed = execute(job.notebook, job.parameters, kernel=kernel, timeout=job.timeout, on_cell=self._draw)
         try:
             said = self.scrubber.tree(records.said_by(executed))
             spent = round(time.monotonic() - began, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -108,11 +109,11 @@ def run_reports(
     chosen = notebooks.find(names, notebooks_folder())
     values = notebooks.typed(chosen, given, now=now)
     place = folder(out)
-    side_by_side = min(max(jobs, 1), len(chosen))
+    jobs = min(max(jobs, 1), len(chosen))
     with Drawings() as drawings:
-        threads = max(1, _cores() // side_by_side) if side_by_side > 1 else 0
-        maker = Maker(place, Scrubber(data), drawings, progress, threads)
-        done = _all_done(maker, [Job(book, values[book.name], now, data, timeout) for book in chosen], side_by_side)
+        threads = max(1, _cores() // jobs) if jobs > 1 else 0
+        maker = Maker(place, Scrubber(data), drawings, progress, threading.Semaphore(jobs), threads)
+        done = _all_done(maker, [Job(book, values[book.name], now, data, timeout) for book in chosen], jobs)
     notes = _notify(on_breach, [record for record, _ in done])
     index = _finish(place, [book.name for book in chosen], keep, now)
     return ReportSummary(
@@ -126,7 +127,9 @@ def run_reports(
 
 def _all_done(maker: Maker, wanted: list[Job], jobs: int) -> list[tuple[Record, str]]:
     """What became of each of *wanted*, in their order, *jobs* at a time; Ctrl-C and SIGTERM end them all at once."""
-    with ThreadPoolExecutor(max_workers=max(jobs, 1), thread_name_prefix="report") as pool:
+    # One more than run: its kernel boots meanwhile, so that no processor waits when a place becomes free.
+    workers = jobs + 1 if jobs > 1 else 1
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="report") as pool:
         # The longest begin first, so that none of them is left alone at the end.
         order = sorted(range(len(wanted)), key=lambda at: -len(wanted[at].notebook.cells))
         started = {at: pool.submit(maker.make, wanted[at]) for at in order}

@@ -165,19 +165,20 @@ class Store:
 
     def _kept(self, name: str, result: Result, window: Window | None) -> pl.LazyFrame:
         """A result (about *window*), computed once per state of the data and of what the user declared."""
-        exact = self if self._pinned is not None else Store(self.path, results=self._results, version=self.version)
-
         # What a result does not tell it may have read, it may have read.
         reads: tuple[str, ...] = getattr(result, "reads", ("handlers", "fixes"))
 
         def state() -> str:
             declared = (getattr(self, what)().write_json() for what in reads)
-            return identity(exact.version, code_of(result.compute.__module__), repr(window), *declared)
+            return identity(version, code_of(result.compute.__module__), repr(window), *declared)
 
+        def computed() -> pl.LazyFrame:
+            exact = self if self._pinned is not None else Store(self.path, results=self._results, version=version)
+            return result.compute(exact, window)
+
+        version = self.version
         begun = state()
-        return Cache(self.path / _CACHE).kept(
-            name, begun, lambda: result.compute(exact, window), still=lambda: state() == begun
-        )
+        return Cache(self.path / _CACHE).kept(name, begun, computed, still=lambda: state() == begun)
 
     # Versions -----------------------------------------------------------------------------------------
 
