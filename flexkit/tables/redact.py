@@ -58,14 +58,25 @@ def scrub(text: pl.Expr, *, limit: int = TEXT_LIMIT) -> pl.Expr:
     return text.map_batches(lambda texts: _scrubbed(texts, limit), return_dtype=pl.String, is_elementwise=True)
 
 
+_MANY = 256
+"""Distinct texts of a column up to which each is looked up among those known to be clean."""
+_REMEMBERED = 4096
+# Texts that no rule changes, so that none of them is personal. Most columns hold a few words, the same in every
+# batch, and making the rules' regular expressions anew costs more than a batch of thousands.
+_CLEAN: set[str] = set()
+
+
 def _scrubbed(texts: pl.Series, limit: int) -> pl.Series:
     """Scrub each distinct text once: most columns hold few."""
     distinct = texts.drop_nulls().unique()
-    if distinct.is_empty():
-        return pl.Series(texts.name, [None] * len(texts), dtype=pl.String)
-    if 2 * len(distinct) > len(texts):
-        return texts.to_frame("text").select(_rules(pl.col("text"), limit)).to_series().alias(texts.name)
+    few = distinct.to_list() if len(distinct) <= _MANY else None
+    if few is not None and all(text in _CLEAN and len(text) <= limit for text in few):
+        return texts.cast(pl.String)
     clean = distinct.to_frame("text").select(_rules(pl.col("text"), limit)).to_series()
+    if few is not None:
+        if len(_CLEAN) > _REMEMBERED:
+            _CLEAN.clear()
+        _CLEAN.update(text for text, shown in zip(few, clean.to_list(), strict=True) if text == shown)
     return texts.replace_strict(distinct, clean, default=None, return_dtype=pl.String)
 
 

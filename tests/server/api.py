@@ -123,7 +123,7 @@ class TwilioServer:
         try:
             if self.latency:
                 await asyncio.sleep(self.latency)
-            reply = self._answer(request)
+            reply = self.answer(request)
             for fault in self.faults:
                 if fault.applies(request):
                     reply = fault.change(reply, request)
@@ -133,7 +133,8 @@ class TwilioServer:
             if self.limit is not None:
                 self.limit.leave()
 
-    def _answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Reply:
+        """The reply of an account in which nothing fails."""
         if request.method != "GET":
             return _error(405, 20004, "Method not allowed")
         if request.credentials[1] != self.password:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.server.account import Account
-from tests.server.api import TwilioServer
 from tests.server.bulk import BulkAccount
+from tests.server.canned import CannedServer
 from tests.server.limits import Limit
 
 if TYPE_CHECKING:
@@ -29,12 +30,12 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    *, account: dict[str, Any] | None = None, bulk: int = 0, limit: dict[str, Any] | None = None, **options: Any
+    *, account: dict[str, Any] | None = None, bulk: int = 0, limit: dict[str, Any] | None = None, latency: float = 0.0
 ) -> Iterator[Served]:
-    """A server with an `Account` of *account*'s arguments (or *bulk* events), a `Limit`, and *options*."""
+    """A server with an `Account` of *account*'s arguments (or *bulk* events), a `Limit`, and *latency* in seconds."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, account or {}, bulk, limit, options), daemon=True)
+    process = context.Process(target=_serve, args=(there, account or {}, bulk, limit, latency), daemon=True)
     process.start()
     try:
         if not here.poll(120):
@@ -53,14 +54,13 @@ def serving(
         process.join(10)
 
 
-def _serve(
-    pipe: Connection, account: dict[str, Any], bulk: int, limit: dict[str, Any] | None, options: dict[str, Any]
-) -> None:
+def _serve(pipe: Connection, account: dict[str, Any], bulk: int, limit: dict[str, Any] | None, latency: float) -> None:
     made = BulkAccount(bulk, **account) if bulk else Account(**account)
-    server = TwilioServer(made, limit=Limit(**(limit or {})), keep_log=False, **options)
+    server = CannedServer(made, limit=Limit(**(limit or {})), latency=latency)
 
     async def run() -> None:
         port = await server.serve()
+        begun = time.process_time()
         pipe.send((port, made.sid))
         loop = asyncio.get_running_loop()
         asked = asyncio.Event()
@@ -69,6 +69,9 @@ def _serve(
             await asked.wait()
             asked.clear()
             pipe.recv()
-            pipe.send((server.limit.report() if server.limit else {}) | {"connections": server.connections})
+            cpu = time.process_time() - begun
+            pipe.send(
+                (server.limit.report() if server.limit else {}) | {"connections": server.connections, "server_cpu": cpu}
+            )
 
     asyncio.run(run())

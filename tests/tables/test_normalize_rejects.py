@@ -141,6 +141,17 @@ def _with(value: Any, path: tuple[str, ...], new: Any) -> Any:
     return {**value, head: _with(value[head], tuple(rest), new) if rest else new}
 
 
+@pytest.mark.parametrize("field", ["received_at", "url", "body"])
+def test_half_a_surrogate_pair_in_a_delivery_costs_that_delivery_at_most(field: str) -> None:
+    whole = next(record for kind, record in WHOLE if kind is K.WEBHOOK)
+    changed = {**whole, field: '{"EventType": "\\ud800"}' if field == "body" else "\ud800"}
+
+    made = tables((K.WEBHOOK, changed), (K.ALERT, evidence.alert(99)))
+
+    assert sid("NO", 99) in made["alerts"]["alert_sid"]
+    assert sum(rows.height for rows in made.values()) >= 2
+
+
 odd_values = st.one_of(
     st.none(),
     st.booleans(),

@@ -45,6 +45,16 @@ def test_what_must_not_be_kept_is_not(text: str, secret: str) -> None:
     assert secret not in scrub_text(text)
 
 
+def test_what_was_seen_before_is_scrubbed_and_cut_as_at_first() -> None:
+    texts = pl.Series(["call +15551234567", "a" * 30, "closed", None])
+
+    def scrubbed(limit: int) -> list[str | None]:
+        return texts.to_frame("text").select(scrub(pl.col("text"), limit=limit)).to_series().to_list()
+
+    assert scrubbed(40) == scrubbed(40) == ["call [phone]", "a" * 30, "closed", None]
+    assert scrubbed(20) == ["call [phone]", "a" * 19 + "…", "closed", None]
+
+
 @pytest.mark.parametrize(
     "text",
     [

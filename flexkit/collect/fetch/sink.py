@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from flexkit.tables.store_delta import Added
     from flexkit.window import Window
 
-RECORDS_AT_ONCE = 8_000
-CHARACTERS_AT_ONCE = 4 * 1024 * 1024
+RECORDS_AT_ONCE = 12_000
+CHARACTERS_AT_ONCE = 6 * 1024 * 1024
 SECONDS_AT_ONCE = 10.0
 """A batch is stored when it has so many records or characters, or is so old: what a kill can lose at most."""
 SHARE = 8.0

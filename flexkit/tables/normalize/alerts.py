@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import polars as pl
 
 from flexkit.tables.normalize.checks import first_problem, instant, instant_problem, precision, sid_problem
-from flexkit.tables.normalize.decode import texts
+from flexkit.tables.normalize.decode import fields
 from flexkit.tables.redact import endpoints, scrub
 from flexkit.tables.schema import INSTANT
 from flexkit.terms import Origin, SignalKind, Source, TimeKind
@@ -47,7 +47,7 @@ def rest_alerts(records: pl.DataFrame, harvest: Harvest) -> None:
         "d_body": "response_body",
         "d_headers": "response_headers",
     }
-    rows = harvest.read(records, "alerts", wanted, objects=True)
+    rows = harvest.read(records, "alerts", wanted)
     detail = pl.any_horizontal(pl.col("d_variables", "d_body", "d_headers").is_not_null())
     # A single fetch has these fields even where they are empty; a list never has them.
     named = pl.col("record").str.contains(r'"response_(?:body|headers)"\s*:')
@@ -67,7 +67,7 @@ def stream_alerts(events: pl.DataFrame, harvest: Harvest) -> None:
         "product": "data.product_name",
         "payload": "data.payload",
     }
-    rows = harvest.read(events, "alerts", wanted, objects=True)
+    rows = harvest.read(events, "alerts", wanted)
     rows = rows.hstack(_payload(rows["payload"]), in_place=False)
     rows = rows.with_columns(
         t_generated=pl.coalesce("t_generated", "t_cloud"),
@@ -113,7 +113,7 @@ def _payload(payload: pl.Series) -> pl.DataFrame:
         "p_method": "webhook.request.method",
         "p_url": "webhook.request.url",
     }
-    read = texts(payload, paths).drop("is_object")
+    read = fields(payload, paths).drop("is_object")
     return read.select(
         "p_resource",
         "p_service",

@@ -32,7 +32,7 @@ _CLOSES = (
 def workspaces(records: pl.DataFrame, harvest: Harvest) -> None:
     """The event callback of a workspace, with its filter: what the customer's handler receives."""
     wanted = {"sid": "sid", "url": "event_callback_url", "filter": "events_filter"}
-    rows = harvest.read(records, "configuration", wanted, objects=True).with_columns(
+    rows = harvest.read(records, "configuration", wanted).with_columns(
         first_problem(sid_problem("sid", "WS", required=True)),
         event_types=pl.col("filter").str.split(",").list.eval(pl.element().str.strip_chars()).list.sort(),
     )
@@ -42,7 +42,7 @@ def workspaces(records: pl.DataFrame, harvest: Harvest) -> None:
 def webhook_configs(records: pl.DataFrame, harvest: Harvest) -> None:
     """Interactions webhooks of a Flex instance."""
     wanted = {"sid": "ttid", "url": "webhook_url", "events": "webhook_events", "type": "type"}
-    rows = harvest.read(records, "configuration", wanted, objects=True)
+    rows = harvest.read(records, "configuration", wanted)
     rows = rows.with_columns(
         first_problem(pl.when(pl.col("sid").is_null()).then(pl.lit("ttid is missing"))),
         event_types=_listed("events"),
@@ -54,7 +54,7 @@ def webhook_configs(records: pl.DataFrame, harvest: Harvest) -> None:
 def subscriptions(records: pl.DataFrame, harvest: Harvest) -> None:
     """Event Streams subscriptions: their subject is the sink that they feed."""
     wanted = {"own_sid": "sid", "sid": "sink_sid", "types": "types", "subscribed": "subscribed_events"}
-    rows = harvest.read(records, "configuration", wanted, objects=True)
+    rows = harvest.read(records, "configuration", wanted)
     rows = rows.with_columns(
         first_problem(
             sid_problem("own_sid", "DF", name="sid", required=True), sid_problem("sid", "DG", name="sink_sid")
@@ -73,7 +73,7 @@ def sinks(records: pl.DataFrame, harvest: Harvest) -> None:
         "method": "sink_type",
         "webhook": "configuration.destination",
     }
-    rows = harvest.read(records, "configuration", wanted, objects=True)
+    rows = harvest.read(records, "configuration", wanted)
     rows = rows.with_columns(
         first_problem(sid_problem("sid", "DG", required=True)), url=pl.coalesce("destination", "webhook")
     )
@@ -83,7 +83,7 @@ def sinks(records: pl.DataFrame, harvest: Harvest) -> None:
 def flex_configurations(records: pl.DataFrame, harvest: Harvest) -> None:
     """How agents may end a conversation (``agent_conv_end_methods``), as the Flex instance is set."""
     wanted = {"sid": "flex_service_instance_sid", "instance": "flex_instance_sid", "methods": "agent_conv_end_methods"}
-    rows = harvest.read(records, "configuration", wanted, objects=True).with_columns(
+    rows = harvest.read(records, "configuration", wanted).with_columns(
         sid=pl.coalesce("instance", "sid"), url=pl.lit(None, pl.String)
     )
     rows = rows.with_columns(detail=scrub(pl.format("agent_conv_end_methods {}", pl.col("methods").fill_null("unset"))))
@@ -95,7 +95,7 @@ def audit_events(records: pl.DataFrame, harvest: Harvest) -> None:
     """Audit events (``GET /v1/Events`` of Monitor): changes that may explain a before and an after."""
     wanted = {"own_sid": "sid", "sid": "resource_sid", "event_type": "event_type", "t_event": "event_date"}
     wanted |= {"via": "source", "actor": "actor_type"}
-    rows = harvest.read(records, "configuration", wanted, objects=True).with_columns(changed_at=instant("t_event"))
+    rows = harvest.read(records, "configuration", wanted).with_columns(changed_at=instant("t_event"))
     rows = rows.with_columns(
         first_problem(
             sid_problem("own_sid", "AE", name="sid", required=True),
@@ -122,7 +122,7 @@ def audit_events(records: pl.DataFrame, harvest: Harvest) -> None:
 def flows(records: pl.DataFrame, harvest: Harvest) -> None:
     """Widgets of a flow's definition that can close something."""
     wanted = {"sid": "sid", "definition": "definition", "revision": "revision"}
-    rows = harvest.read(records, "configuration", wanted, objects=True)
+    rows = harvest.read(records, "configuration", wanted)
     rows = rows.with_columns(first_problem(sid_problem("sid", "FW", required=True)))
     rows = harvest.sift("configuration", rows)
     found = [

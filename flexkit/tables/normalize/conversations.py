@@ -67,7 +67,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
         for number, spelling in enumerate(spellings)
         for level in ("", "payload.")
     }
-    rows = harvest.read(events, "signals", {"type": "type", "t_cloud": "time", "id": "id", **wanted}, objects=True)
+    rows = harvest.read(events, "signals", {"type": "type", "t_cloud": "time", "id": "id", **wanted})
     if rows.is_empty():
         return
     rows = rows.with_columns(

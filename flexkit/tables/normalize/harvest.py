@@ -10,7 +10,7 @@ import polars as pl
 
 from flexkit.tables.ids import derive, digests, identity
 from flexkit.tables.normalize.checks import PROBLEM
-from flexkit.tables.normalize.decode import IS_OBJECT, fields, texts
+from flexkit.tables.normalize.decode import IS_OBJECT, fields
 from flexkit.tables.redact import masked, scrub
 from flexkit.tables.schema import INSTANT, REJECTS, TABLES
 
@@ -35,15 +35,9 @@ class Harvest:
     now: dt.datetime
     frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
 
-    def read(
-        self, records: pl.DataFrame, table: str, wanted: Mapping[str, str], *, objects: bool = False
-    ) -> pl.DataFrame:
-        """*records* with a column of text for each field *wanted*; what is not a JSON object is rejected.
-
-        *objects* allows fields that are objects or arrays; they come as their JSON text.
-        """
-        decode = texts if objects else fields
-        rows = records.select(*EVIDENCE).hstack(decode(records["record"], wanted))
+    def read(self, records: pl.DataFrame, table: str, wanted: Mapping[str, str]) -> pl.DataFrame:
+        """*records* with a column of text for each field *wanted* (`fields`); what is no JSON object is rejected."""
+        rows = records.select(*EVIDENCE).hstack(fields(records["record"], wanted))
         rows = rows.with_columns(horizon=self.horizon())
         self.reject(table, rows.filter(~pl.col(IS_OBJECT)).with_columns(problem=pl.lit(NOT_AN_OBJECT)))
         return rows.filter(pl.col(IS_OBJECT))

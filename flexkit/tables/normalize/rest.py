@@ -50,7 +50,7 @@ def _with_routing(rows: pl.DataFrame) -> pl.DataFrame:
 def interactions(records: pl.DataFrame, harvest: Harvest) -> None:
     """Interactions of ``GET /v1/Interactions/{KD}``; the creation of its task gives a signal that links both."""
     wanted = {"interaction_sid": "sid", "channel_sid": "channel.sid", "c_type": "channel.type", **_ROUTING}
-    rows = _with_routing(harvest.read(records, "interactions", wanted, objects=True))
+    rows = _with_routing(harvest.read(records, "interactions", wanted))
     rows = rows.with_columns(
         first_problem(
             sid_problem("interaction_sid", "KD", name="sid", required=True),
@@ -74,7 +74,7 @@ def interactions(records: pl.DataFrame, harvest: Harvest) -> None:
 def invites(records: pl.DataFrame, harvest: Harvest) -> None:
     """Invites of ``GET …/Channels/{UO}/Invites``: each ties the task that it made to the interaction."""
     wanted = {"invite_sid": "sid", "interaction_sid": "interaction_sid", "channel_sid": "channel_sid", **_ROUTING}
-    rows = _with_routing(harvest.read(records, "invites", wanted, objects=True))
+    rows = _with_routing(harvest.read(records, "invites", wanted))
     rows = rows.with_columns(
         first_problem(
             sid_problem("invite_sid", "KG", name="sid", required=True),
@@ -119,7 +119,7 @@ def channels(records: pl.DataFrame, harvest: Harvest) -> None:
         "status": "status",
         "error_code": "error_code",
     }
-    rows = harvest.read(records, "channels", wanted, objects=True).with_columns(
+    rows = harvest.read(records, "channels", wanted).with_columns(
         first_problem(sid_problem("channel_sid", "UO", name="sid", required=True), sid_problem("interaction_sid", "KD"))
     )
     rows = harvest.sift("channels", rows).with_columns(
@@ -150,7 +150,7 @@ def participants(records: pl.DataFrame, harvest: Harvest) -> None:
         "worker_sid": "WK",
         "reservation_sid": "WR",
     }
-    rows = harvest.read(records, "participants", wanted, objects=True).with_columns(
+    rows = harvest.read(records, "participants", wanted).with_columns(
         first_problem(
             sid_problem("participant_sid", "UT", name="sid", required=True),
             *(sid_problem(name, prefix) for name, prefix in sids.items()),
@@ -172,7 +172,7 @@ def conversations(records: pl.DataFrame, harvest: Harvest) -> None:
         "t_updated": "date_updated",
         "attributes": "attributes",
     }
-    rows = harvest.read(records, "conversations", wanted, objects=True).with_columns(
+    rows = harvest.read(records, "conversations", wanted).with_columns(
         created_at=instant("t_created"), updated_at=instant("t_updated")
     )
     rows = rows.with_columns(

@@ -42,13 +42,13 @@ _STEP = {
 
 def executions(records: pl.DataFrame, harvest: Harvest) -> None:
     """Executions of ``GET /v2/Flows/{FW}/Executions``; their context is searched for SIDs and not kept."""
-    rows = harvest.read(records, "executions", _EXECUTION, objects=True)
+    rows = harvest.read(records, "executions", _EXECUTION)
     _keep_executions(rows.with_columns(subscription=pl.lit(None, pl.String)), harvest)
 
 
 def steps(records: pl.DataFrame, harvest: Harvest) -> None:
     """Steps of ``GET …/Executions/{FN}/Steps``."""
-    rows = harvest.read(records, "steps", _STEP, objects=True)
+    rows = harvest.read(records, "steps", _STEP)
     versions = {"flow_version": pl.lit(None, pl.String), "subscription": pl.lit(None, pl.String)}
     _keep_steps(rows.with_columns(**versions), harvest)
 
@@ -73,7 +73,7 @@ def stream_events(events: pl.DataFrame, harvest: Harvest) -> None:
         "t_created": "data.date_created",
         "t_updated": "data.date_updated",
     }
-    rows = harvest.read(events, "signals", wanted, objects=True)
+    rows = harvest.read(events, "signals", wanted)
     rows = rows.with_columns(
         flow_version=pl.coalesce("flow_version", "version"),
         subscription=pl.lit("event-streams"),

@@ -49,7 +49,7 @@ class Delivery:
 def parse_delivery(record: str) -> Delivery:
     """The delivery in *record*; its ``problem`` says what cannot be read."""
     try:
-        captured = json.loads(record)
+        captured = _loaded(record)
     except (ValueError, RecursionError):
         captured = None
     if not isinstance(captured, dict):
@@ -76,6 +76,14 @@ def parse_delivery(record: str) -> Delivery:
     return Delivery(received, url, headers, parameters, events, problem)
 
 
+def _loaded(text: str) -> Any:
+    """The JSON value of *text*; half a surrogate pair, which no table can hold, becomes a question mark."""
+    value = json.loads(text)
+    if "\\ud" not in text.lower():
+        return value
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _headers(headers: object) -> dict[str, str]:
     """Headers by lower-case name, whether captured as an object or as pairs."""
     if isinstance(headers, Mapping):
@@ -97,7 +105,7 @@ def _content(body: Any) -> tuple[dict[str, Any] | list[Any], str | None]:
     text = body.strip()
     if text[:1] in ("{", "["):
         try:
-            loaded = json.loads(text)
+            loaded = _loaded(text)
         except (ValueError, RecursionError):
             return {}, "body begins like JSON but is not: the capture may have cut it off"
         return (loaded, None) if isinstance(loaded, dict | list) else ({}, "body is not an object")
