@@ -401,6 +401,19 @@ def test_what_cannot_be_told_is_undecided_with_its_reason(frame: pl.DataFrame, c
     assert all(math.isnan(found[name]) for name in ("rr", "rr_low", "rr_high", "p_value", "avoided", "mde"))
 
 
+def test_a_control_without_events_tells_nothing() -> None:
+    found = effects.estimate(daily(), day(56), control=daily(rate=0.0), model="did")
+
+    assert (found["model"], found["flags"][:2]) == ("undecided", ["undecided", "control_no_events"])
+
+
+def test_counts_without_any_variation_are_not_certain() -> None:
+    # Found with variance "quasi": an interval of width 1e-14, and p = 0.02 for no difference at all.
+    found = effects.estimate(daily().with_columns(events=10), day(56), variance="quasi")
+
+    assert (found["model"], found["flags"]) == ("undecided", ["undecided", "no_fit"])
+
+
 @pytest.mark.parametrize(("before", "after", "reason"), [(20, 28, "too_few_before"), (56, 10, "too_few_after")])
 def test_a_short_side_gives_numbers_that_count_as_undecided(before: int, after: int, reason: str) -> None:
     found = effects.estimate(daily(before, after), day(before))

@@ -207,6 +207,27 @@ def test_a_scope_that_the_counts_do_not_know_is_said() -> None:
     assert "scope_not_seen" in row["flags"]
 
 
+@pytest.mark.parametrize("scoped", [{"channel_types": ["fax"]}, {"handlers": ["nobody"]}])
+def test_a_fix_of_what_is_not_in_the_data_did_not_help(scoped: dict[str, list[str]]) -> None:
+    counts = daily(step(0.5)).with_columns(channel_type=pl.lit("web"), handler=pl.lit("crm"))
+
+    row = only(effects.effects(counts, frame_of(fix(56, **scoped))))
+
+    assert (row["verdict"], row["reasons"]) == ("cannot_tell_data", ["scope_not_seen"])
+
+
+def test_where_handlers_are_mostly_unknown_a_fix_may_reach_them() -> None:
+    known, unknown = daily(3.0, seed=3), daily(step(0.5))
+    counts = pl.concat(
+        [known.with_columns(handler=pl.lit("agent")), unknown.with_columns(handler=pl.lit(None, pl.String))]
+    )
+
+    row = only(effects.effects(counts, frame_of(fix(56, handlers=["crm"]))))
+
+    assert row["verdict"] == "helped"
+    assert "scope_not_seen" in row["flags"]
+
+
 def test_the_scope_of_a_fix_follows_its_kind() -> None:
     cells = {"first_handler": ["a", "b", "b"], "handler": ["b", "a", "b"], "events": [1, 10, 100]}
     counts = pl.DataFrame({"date": [FIRST] * 3, **cells, "exposure": 1000.0})
@@ -476,6 +497,14 @@ def test_counts_for_fixes_keep_only_the_dimensions_that_scopes_need() -> None:
         (daily(30.0).drop("exposure"), frame_of(fix(56)), SchemaError, "no column exposure"),
         (daily(30.0), frame_of(fix(56)).drop("deployed_at"), SchemaError, "no column deployed_at"),
         (daily(30.0), frame_of({"fix_id": "a", "deployed_at": dt.datetime(2026, 3, 1)}), UsageError, "no time zone"),  # noqa: DTZ001
+        (daily(30.0), frame_of(fix(56), {"fix_id": "b", "deployed_at": None}), UsageError, "has no deployed_at"),
+        (
+            daily(30.0),
+            frame_of(fix(56, rollout_end=dt.datetime(2026, 3, 1))),
+            UsageError,
+            "rollout_end .* no time zone",
+        ),
+        (daily(30.0), frame_of(fix(56, rollout_end=noon(50))), UsageError, "before it was deployed"),
         (daily(30.0), frame_of(fix(56), fix(60)), UsageError, "Two fixes have the id"),
         (daily(30.0), frame_of(fix(56, kind="hope")), UsageError, "unknown kind"),
         (daily(30.0), frame_of(fix(56, target_rr=1.2)), UsageError, "between 0 and 1"),

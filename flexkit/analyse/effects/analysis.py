@@ -136,6 +136,8 @@ def analyse(daily: pl.DataFrame, fix: Fix, fixes: Sequence[Fix], setting: Settin
             series, day=around.day, settled=around.settled, end=end, since=since, control=_on(series, used)
         )
     quality = assess(treated, around, logging_changes=setting.logging_changes, is_truncated=setting.is_truncated)
+    if scope.reaches_nothing(daily, fix):
+        quality = replace(quality, blocking=("scope_not_seen", *quality.blocking))
     worse: list[Balance] = []
     if setting.balancing is not None:
         worse = balances(setting.balancing, fix, neighbours, complete_until=setting.complete_until, look=look)

@@ -74,14 +74,16 @@ def parse_fixes(fixes: pl.DataFrame, *, tz: str) -> list[Fix]:
     zone = check_zone(tz)
     found: list[Fix] = []
     for row in frame.sort("deployed_at", "fix_id").iter_rows(named=True):
-        deployed = row["deployed_at"]
-        if not isinstance(deployed, dt.datetime) or deployed.tzinfo is None:
-            msg = f"Fix {row['fix_id']!r}: deployed_at {deployed} has no time zone, so it may be off by a day. Add one."
-            raise UsageError(msg)
+        deployed = _instant(row, "deployed_at")
         if row["fix_id"] in {fix.fix_id for fix in found}:
             msg = f"Two fixes have the id {row['fix_id']!r}. Give each its own."
             raise UsageError(msg)
-        ends = row.get("rollout_end") or deployed + dt.timedelta(hours=row.get("ramp_hours") or 0)
+        ends = deployed + dt.timedelta(hours=row.get("ramp_hours") or 0)
+        if row.get("rollout_end") is not None:
+            ends = _instant(row, "rollout_end")
+        if ends < deployed:
+            msg = f"Fix {row['fix_id']!r} is rolled out until {ends}, before it was deployed at {deployed}. Mend one."
+            raise UsageError(msg)
         found.append(
             Fix(
                 fix_id=str(row["fix_id"]),
@@ -97,6 +99,17 @@ def parse_fixes(fixes: pl.DataFrame, *, tz: str) -> list[Fix]:
             )
         )
     return found
+
+
+def _instant(row: dict[str, object], name: str) -> dt.datetime:
+    given = row[name]
+    if given is None:
+        msg = f"Fix {row['fix_id']!r} has no {name}. Say when it came, with a time zone: 2026-10-14T09:00:00Z."
+        raise UsageError(msg)
+    if not isinstance(given, dt.datetime) or given.tzinfo is None:
+        msg = f"Fix {row['fix_id']!r}: {name} {given} has no time zone, so it may be off by a day. Add one."
+        raise UsageError(msg)
+    return given
 
 
 def _kind(row: dict[str, object]) -> FixKind:

@@ -12,7 +12,7 @@ from flexkit.analyse.effects.gates import control_gates, pre_slope, spike_before
 from flexkit.analyse.effects.options import Choice, Estimate, Model, Options
 from flexkit.analyse.effects.report import exact_estimate, step_estimate, undecided
 from flexkit.analyse.effects.rows import Cut, cut, weekly
-from flexkit.analyse.rates.series import Instant, Step, read_series, require_counts
+from flexkit.analyse.rates.series import Instant, Series, Step, read_series, require_counts
 from flexkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ MIN_DAYS = (14, 7)
 ENOUGH_DAYS = (28, 14)
 """Fewer days than this and what is estimated counts as undecided."""
 MIN_BUCKETS = (3, 2)
+NO_ERROR = 1e-9
+"""An error of the log ratio below this is rounding: the buckets lie on the model, and nothing tells how sure it is."""
 
 
 def estimate(
@@ -101,13 +103,15 @@ def _step(rows: Cut, options: Options, flags: list[str]) -> tuple[Estimate, Step
         rows, selected = spike_before(rows, drop=options.drop_spike)
         flags += selected
     rows, has_trend, pretrend_p = _with_control(rows, options, flags)
+    if rows.control is not None and not min(_both_sides(rows, rows.control)) > 0:
+        return undecided(rows, ["undecided", "control_no_events", *flags]), None
     name = "did" if rows.control is not None else ("weekly" if options.model == "weekly" else "step")
     if name == "step" and options.trend == "auto" and not has_trend:
         has_trend = pre_slope(rows, harmonics=options.harmonics, level=options.level)
         if has_trend:
             flags.append("trend_model")
     fitted = fit_rows(rows, options, trend=has_trend)
-    if not fitted.fit.converged or not math.isfinite(fitted.error) or fitted.error <= 0:
+    if not fitted.fit.converged or not math.isfinite(fitted.error) or fitted.error <= NO_ERROR:
         return undecided(rows, ["undecided", "no_fit", *flags]), None
     result = step_estimate(fitted, rows, options, name + ("+trend" if has_trend else ""), flags)
     result["pretrend_p"] = pretrend_p
@@ -148,6 +152,11 @@ def _with_control(rows: Cut, options: Options, flags: list[str]) -> tuple[Cut, b
         return without, has_trend, gates.pretrend_p
     busy = rows.series.events + rows.control.events > 0
     return rows.keep(busy), has_trend or (options.trend == "auto" and gates.needs_trend), gates.pretrend_p
+
+
+def _both_sides(rows: Cut, control: Series) -> tuple[float, float]:
+    """Events of the control before and after."""
+    return float(control.events[~rows.after].sum()), float(control.events[rows.after].sum())
 
 
 def _impossible(rows: Cut) -> str:

@@ -22,6 +22,8 @@ ACTS_AS = {
     FixKind.CLOSE_PARTICIPANT: (FIRST,),
 }
 """Whose duplicates a fix of handlers can prevent: those that they send, or those that follow their first close."""
+MOSTLY = 0.9
+"""Where more of the events are without a name than the rest of this, a fix may reach those."""
 _DAY = ("estimand", "hours", "completeness", "is_partial", "is_gap", "is_holiday")
 _COUNTS = ("events", "duplicates", "warnings", "warned")
 
@@ -36,6 +38,13 @@ def check_daily(daily: pl.DataFrame) -> None:
 def can_separate(daily: pl.DataFrame, fix: Fix) -> bool:
     """Whether the counts tell what *fix* reaches from what it does not."""
     return _knows_channels(daily, fix) or _knows_handlers(daily, fix)
+
+
+def reaches_nothing(daily: pl.DataFrame, fix: Fix) -> bool:
+    """Whether the counts name the channel type or handler of nearly all events, but none that *fix* reaches."""
+    misses_channels = bool(fix.channel_types) and _named(daily, [CHANNEL]) and not _knows_channels(daily, fix)
+    misses_handlers = bool(fix.handlers) and _named(daily, _actors(daily, fix)) and not _knows_handlers(daily, fix)
+    return misses_channels or misses_handlers
 
 
 def treated(daily: pl.DataFrame, fix: Fix) -> pl.DataFrame:
@@ -77,6 +86,14 @@ def intersects(daily: pl.DataFrame, one: Fix, other: Fix) -> bool:
     """Whether two fixes reach some of the same duplicates."""
     both = _events(daily, one) & _events(daily, other)
     return bool(daily.select(both.any()).item())
+
+
+def _named(daily: pl.DataFrame, columns: Iterable[str]) -> bool:
+    """Whether every one of *columns* that the counts have is known for nearly all events."""
+    held = [name for name in columns if name in daily.columns]
+    total = float(daily["events"].sum() or 0)
+    known = [float(daily.filter(pl.col(name).is_not_null())["events"].sum() or 0) for name in held]
+    return bool(held) and total > 0 and min(known) >= MOSTLY * total
 
 
 def _knows_channels(daily: pl.DataFrame, fix: Fix) -> bool:

@@ -21,6 +21,7 @@ REASONS = {
     "no_data_before": "no day is held before it",
     "no_data_after": "no whole day is held after it",
     "no_events": "there is no duplicate to compare",
+    "scope_not_seen": "no channel type or handler that it reaches is in the data: check its names",
     "coverage_fell": "what is held fell by more than ten points",
     "logging_changed": "logging changed in the same weeks",
     "warnings_vanished": "warnings vanished while duplicates stayed: the logging may have changed",
