@@ -500,7 +500,7 @@ def test_counts_for_fixes_keep_only_the_dimensions_that_scopes_need() -> None:
         (daily(30.0), frame_of(fix(56), {"fix_id": "b", "deployed_at": None}), UsageError, "has no deployed_at"),
         (
             daily(30.0),
-            frame_of(fix(56, rollout_end=dt.datetime(2026, 3, 1))),
+            frame_of(fix(56, rollout_end=noon(60).replace(tzinfo=None))),
             UsageError,
             "rollout_end .* no time zone",
         ),
