@@ -15,7 +15,7 @@ from flexkit.analyse.effects import scope
 from flexkit.analyse.effects.fixes import parse_fixes
 from flexkit.analyse.effects.looks import LOOKS, latest_look
 from flexkit.analyse.effects.multiplicity import shrink
-from flexkit.analyse.effects.placebo import placebo_dates
+from flexkit.analyse.effects.placebo import Placebo, placebo_dates
 from flexkit.analyse.rates.series import read_series
 from flexkit.errors import SchemaError, UsageError
 
@@ -435,6 +435,28 @@ def test_placebo_dates_share_at_most_half_of_their_days_after(after: int, apart:
 
     assert set(-np.diff(found.days)) == {apart}
     assert all((start + 199 - number) % 7 == 0 for number in found.days)
+
+
+def test_a_placebo_date_in_a_gap_has_no_step() -> None:
+    # It was taken for a date after which every event had stopped, which no fix can beat.
+    counts = daily(step(0.3, at=330, days=360), 360).with_columns(is_gap=pl.col("date").is_between(day(100), day(160)))
+
+    row = only(effects.effects(counts, frame_of(fix(330))))
+
+    assert (row["placebo_m"], row["placebo_rank"]) == (13, pytest.approx(1 / 14))
+
+
+def test_placebo_dates_leave_out_the_spike_that_triggered_the_fix() -> None:
+    levels = np.where((np.arange(260) >= 222) & (np.arange(260) < 229), 90.0, 30.0)
+    series = read_series(daily(levels, 260))
+    start = int(series.start[0])
+
+    def found(dropped: int) -> Placebo:
+        return placebo_dates(series, day=start + 229, settled=start + 230, end=start + 258, since=0, dropped=dropped)
+
+    assert found(0).rank < 0.1
+    assert abs(found(7).reference) < 0.1
+    assert found(7).rank > 0.2
 
 
 def test_a_short_history_has_no_placebo_dates() -> None:

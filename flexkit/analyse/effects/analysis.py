@@ -11,6 +11,7 @@ import polars as pl
 
 from flexkit.analyse.effects import scope
 from flexkit.analyse.effects.balancing import Balance, balances
+from flexkit.analyse.effects.gates import SELECTION_DAYS
 from flexkit.analyse.effects.looks import LAST_LOOK, Look, latest_look
 from flexkit.analyse.effects.model import estimate_rows
 from flexkit.analyse.effects.options import Estimate, Options
@@ -132,9 +133,11 @@ def analyse(daily: pl.DataFrame, fix: Fix, fixes: Sequence[Fix], setting: Settin
             found = sensitivities(around.rows, options, fitted, primary=current["model"])
         since = max([0, *(other.settled for other in neighbours if other.day < around.day)])
         end = around.end if look is None else min(around.end, around.settled + look.days)
+        dropped = SELECTION_DAYS if "selection_window_dropped" in looked["flags"] else 0
         placebo = placebo_dates(
-            series, day=around.day, settled=around.settled, end=end, since=since, control=_on(series, used)
-        )
+            series, day=around.day, settled=around.settled, end=end, since=since, dropped=dropped,
+            control=_on(series, used),
+        )  # fmt: skip
     quality = assess(treated, around, logging_changes=setting.logging_changes, is_truncated=setting.is_truncated)
     if scope.reaches_nothing(daily, fix):
         quality = replace(quality, blocking=("scope_not_seen", *quality.blocking))

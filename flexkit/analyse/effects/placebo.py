@@ -21,6 +21,7 @@ MIN_BEFORE = 28
 MAX_BEFORE = 56
 MIN_AFTER = 7
 MAX_AFTER = 28
+MIN_USABLE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,33 +55,38 @@ class Placebo:
 
 
 def placebo_dates(
-    series: Series, *, day: int, settled: int, end: int, since: int, control: Series | None = None
+    series: Series, *, day: int, settled: int, end: int, since: int, dropped: int = 0, control: Series | None = None
 ) -> Placebo:
     """The default step at the fix (on *day*, whole again at *settled*, data until *end*) and at pseudo-dates before.
 
     Pseudo-dates lie whole weeks apart (see `_spacing`), back from the fix, as far as the days since *since* (the last
     other fix) go: each needs 28 to 56 days before, as many days after as the fix has (7 to 28), and a washout of the
-    same length, all before the fix. With a *control* (the same days) the step is that of the ratio to it.
+    same length, all before the fix. Where the fix's estimate leaves out the *dropped* days before it (a spike), so do
+    they. A date with less than half of its days on either side usable has no step. With a *control* (the same days)
+    the step is that of the ratio to it.
     """
     usable = series.usable if control is None else series.usable & (series.events + control.events > 0)
     first = max(since, int(series.start[0])) if len(series) else since
     length = min(max(end - settled, 0), MAX_AFTER)
     washout = settled - day
-    if length < MIN_AFTER or day - first < MIN_BEFORE:
+    enough = MIN_BEFORE + dropped
+    if length < MIN_AFTER or day - first < enough:
         return Placebo(math.nan, (), ())
-    before = min(day - first, MAX_BEFORE)
+    before = min(day - first, MAX_BEFORE + dropped)
     starts = [day]
     candidate = day - washout - length
     candidate -= (candidate - day) % WEEK
-    while candidate - first >= MIN_BEFORE:
+    while candidate - first >= enough:
         starts.append(candidate)
         candidate -= _spacing(length)
     days = np.array(starts, dtype=np.float64)[:, None]
     time = series.start[None, :]
-    lead = (time < days) & (time >= np.maximum(days - before, first))
+    lead = (time < days - dropped) & (time >= np.maximum(days - before, first))
     after = (time >= days + washout) & (time < days + washout + length)
     mask = ((lead | after) & usable).astype(np.float64)
-    steps = _steps(series, after.astype(np.float64), mask, control)
+    held = (mask * lead).sum(axis=1) >= MIN_USABLE * (np.minimum(before, days[:, 0] - first) - dropped)
+    held &= (mask * after).sum(axis=1) >= MIN_USABLE * length
+    steps = np.where(held, _steps(series, after.astype(np.float64), mask, control), np.nan)
     return Placebo(float(steps[0]), tuple(starts[1:]), tuple(float(step) for step in steps[1:]))
 
 

@@ -67,7 +67,6 @@ def overall(
     series = series.keep(series.usable)
     events, exposure = float(series.events.sum()), float(series.exposure.sum())
     binomial = chosen == "dup_share" and events <= exposure
-    binomial = chosen == "dup_share" and events <= exposure
     spread, borrowed = _spread(series, chosen, history, binomial=binomial)
     lo, hi = process_bounds(events, exposure, spread, level=level, binomial=binomial)
     kind: Literal["wilson", "poisson_exact"] = "wilson" if binomial else "poisson_exact"
