@@ -8,6 +8,9 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# One thread a worker: pytest has a worker for each core. It counts for the kernels of notebooks too.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
@@ -20,6 +23,12 @@ settings.load_profile("flexkit")
 
 _ACCOUNT = ("TWILIO_", "FLEXKIT_")
 _FOR_TESTS = ("FLEXKIT_REFERENCE", "FLEXKIT_OPENAPI", "FLEXKIT_NESTED")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules that take long come first: the last ones should end together on all workers."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def _is_local(address: object) -> bool:
@@ -52,12 +61,13 @@ def _only_loopback() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def _no_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No credentials and no data folder from outside; one cache folder for the run."""
+    """No credentials and no data folder from outside; one cache folder for the run, for all its workers."""
     patch = pytest.MonkeyPatch()
     for name in os.environ:
         if name.startswith(_ACCOUNT) and name not in _FOR_TESTS:
             patch.delenv(name)
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    base = tmp_path_factory.getbasetemp()
+    patch.setenv("XDG_CACHE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
     yield
     patch.undo()
 

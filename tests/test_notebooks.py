@@ -130,6 +130,7 @@ def test_a_notebook_asks_the_world_for_nothing(path: Path) -> None:
     assert "/home/" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", EXPECTED)
 def test_every_scenario_ends_in_its_verdicts(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     out, told = reports_of(scenario, tmp_path_factory)

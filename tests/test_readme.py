@@ -75,6 +75,7 @@ def run(command: str, folder: Path, **extra: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_the_main_command_sets_up_and_reports(fresh: Path) -> None:
     done = run(COMMANDS["run"], fresh)
 
@@ -84,6 +85,7 @@ def test_the_main_command_sets_up_and_reports(fresh: Path) -> None:
     assert (fresh / last).is_file()
 
 
+@pytest.mark.slow
 def test_the_test_command_sets_up_and_tests(fresh: Path) -> None:
     """A few tests stand for all: the whole suite inside itself would not end."""
     done = run(COMMANDS["test"], fresh, PYTEST_ADDOPTS="tests/test_window.py -p no:cacheprovider")
@@ -120,6 +122,7 @@ def test_the_examples_are_three_and_well_formed() -> None:
     assert len(SCHEDULED) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SET_UP])
 def test_the_other_commands_run_as_printed(name: str, tmp_path: Path) -> None:
     bin_folder = str(Path(sys.executable).parent)

@@ -210,7 +210,7 @@ def test_a_close_after_reopening_that_only_the_same_key_would_make_is_suppressed
         max_size=25,
     )
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_evidence_however_odd_changes_what_was_recorded(
     lines: list[tuple[int, float, str, str | None, str | None, str | None]],
 ) -> None:

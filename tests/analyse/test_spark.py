@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.java, pytest.mark.slow]
 
 WAIT_SECONDS = 120
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""Six Java machines that live for a minute: half the processor time without the compiler for long runs."""
 
 
 def absent() -> str:
@@ -64,8 +66,13 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip(why)
     import pyspark
 
-    home = Path(pyspark.__file__).parent
     work = tmp_path_factory.mktemp("spark")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAVA_TOOL_OPTIONS", QUICK_JVM)
+        yield from _master(Path(pyspark.__file__).parent, work)
+
+
+def _master(home: Path, work: Path) -> Iterator[str]:
     environment = {
         **os.environ,
         "SPARK_HOME": str(home),
@@ -135,7 +142,7 @@ def session(master: str) -> Iterator[Any]:
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.executor.memory", "512m")
         .config("spark.executor.cores", "1")
-        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.session.timeZone", "America/New_York")
         .getOrCreate()
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 NAMES = ["overview", "duplicate_rate", "root_causes", "fix_effects", "interaction"]
 EACH = pytest.mark.parametrize("name", NAMES)

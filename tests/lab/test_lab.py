@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 FIGURES = {"overview": 5, "root_causes": 9, "fix_effects": 6, "interaction": 2, "duplicate_rate": 6}
 DRAWN = ".jp-OutputArea .vega-embed svg.marks, .jp-OutputArea .vega-embed canvas.marks"

@@ -76,7 +76,7 @@ def test_a_timeline_and_its_reasons_are_those_of_all_signals(tmp_path: Path, sce
     signals, alerts = store.table("signals"), store.table("alerts")
     chosen = signals.select(pl.col("interaction_sid").drop_nulls().unique().sort()).collect()["interaction_sid"]
 
-    for interaction in chosen.gather_every(16):
+    for interaction in chosen.gather_every(40):
         whole = timeline(signals, interaction, alerts=alerts)
         assert timeline(store.around(interaction), interaction, alerts=alerts).equals(whole)
         reasons = explain(signals, interaction, alerts=alerts)

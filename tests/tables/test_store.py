@@ -234,6 +234,7 @@ COPIES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(order=st.permutations(COPIES), cut=st.integers(1, len(COPIES) - 1))
 def test_any_order_and_any_batches_give_the_same_tables(
