@@ -396,6 +396,18 @@ def test_a_stable_process_is_called_stable_and_a_moved_one_moved() -> None:
     assert moved.level < calm.level / 2
 
 
+def test_a_drift_is_one_finding_though_limits_are_crossed_meanwhile() -> None:
+    rng = np.random.default_rng(1)
+    days = pl.date_range(dt.date(2026, 1, 5), dt.date(2026, 4, 4), eager=True)
+    levels = np.where(np.arange(90) < 60, 10, 22)
+    counts = pl.DataFrame({"date": days, "events": rng.poisson(levels), "exposure": 1000.0})
+
+    signals = [rule for _, rule in rates.stability(rates.rates_table(counts)).signals]
+
+    assert signals.count("high") > 10
+    assert signals.count("drift_high") <= 1
+
+
 def test_stability_of_too_few_days_is_undecided() -> None:
     done, again = centre(days=10)
 

@@ -68,10 +68,9 @@ def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | N
         return Stability("undecided", chart, usable.height, base_count, (), runs_signal=False, moves=(), level=level,
                          level_since=None, estimand=estimand)  # fmt: skip
     drawn = rows.filter(~pl.col("is_partial"), ~pl.col("is_gap"))
-    # A drift is one finding, however many days it lasts.
-    lasts = pl.col("signal").str.starts_with("drift") & (pl.col("signal") == pl.col("signal").shift(1)).fill_null(
-        value=False
-    )
+    # A drift is one finding, however many days it lasts and on however many of them a limit was crossed as well.
+    side = pl.col("signal").str.strip_prefix("drift_")
+    lasts = pl.col("signal").str.starts_with("drift") & (side == side.shift(1)).fill_null(value=False)
     found_signals = drawn.filter(~pl.col("signal").is_in(["none", "amber"]) & ~lasts)
     signals = tuple(found_signals.select("bucket_start", "signal").iter_rows())
     found = change_points(usable.select(date="bucket_start", events="events", exposure="exposure"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flexkit.analyse.rates.process import Rate
-    from flexkit.analyse.rates.series import Booleans, Series
+    from flexkit.analyse.rates.series import Booleans, Floats, Series
 
 ALL = "all"
 MIN_BASELINE_DAYS = 28
@@ -235,14 +235,12 @@ def _phases(series: Series, fixes: pl.DataFrame | None, tz: str) -> list[int]:
     return days.search_sorted(series.dates.cast(pl.Date), side="right").to_list()
 
 
-def _ratio(series: Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _ratio(series: Series) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(series.exposure > 0, series.events / series.exposure, np.nan)
 
 
-def _day_bounds(
-    series: Series, whole: Rate
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def _day_bounds(series: Series, whole: Rate) -> tuple[Floats, Floats]:
     """Interval of each day's own rate: over-dispersion counts, autocorrelation between days does not."""
     from scipy import special
 
