@@ -127,6 +127,17 @@ def test_every_figure_of_a_fix_has_its_words_and_draws() -> None:
     assert "autocorrelation" in words.residuals(one, table).title
 
 
+def test_a_fix_in_a_gap_has_no_rank_among_placebo_dates() -> None:
+    counts = daily(0.04, 0.015).with_columns(is_gap=pl.int_range(120).is_between(98, 115))
+
+    one = frames.about(effects.analyse_all(counts, fixes(95)))
+    table = effects.effects(counts, fixes(95))
+
+    assert one is not None
+    assert one.placebo.count > 0
+    assert words.placebo(one, table).title == "The fix has no step to hold against other dates"
+
+
 def test_without_a_fix_every_figure_says_so() -> None:
     table = effects.effects(daily(0.03, 0.03), fixes())
 

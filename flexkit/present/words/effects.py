@@ -183,8 +183,11 @@ def placebo(one: Analysis | None, effects: pl.DataFrame) -> Said:
     row = _row(one, effects)
     if one is None or row is None or not one.placebo.count:
         words = "No placebo date: too few days before the fix"
-        return Said(words, subtitle, "An empty chart.", "At least five weeks before the fix are needed for one.")
+        return Said(words, subtitle, "An empty chart.", "Six to nine weeks before the fix are needed for one.")
     rank, total = one.placebo.rank, one.placebo.count
+    if math.isnan(rank):
+        words = "The fix has no step to hold against other dates"
+        return Said(words, subtitle, f"Ticks for {count(total, 'placebo date')}.", "Too few days around it are held.")
     larger = round(rank * (total + 1)) - 1
     title = f"{count(larger, 'placebo date')} of {total} show a step as large as the fix"
     if larger == 0:
