@@ -155,6 +155,15 @@ def test_a_rate_limit_is_paced(burst: float, refusal: float) -> None:
     assert seen.controller.rate == pytest.approx(100, rel=0.12)
 
 
+@pytest.mark.parametrize("burst", [5, 10])
+def test_a_rate_limit_with_retry_after_is_taken_for_one_before_many_seconds_are_lost(burst: float) -> None:
+    seen = read(PerSecond(100, burst, retry_after=1.0), 4000)
+
+    assert seen.early == 0
+    assert seen.rate > 75
+    assert seen.refused_per_thousand <= 5
+
+
 def test_isolated_refusals_do_not_drag_it_down() -> None:
     seen = read(Chance(24, one_in=500), 6000)
 

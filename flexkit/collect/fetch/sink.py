@@ -34,6 +34,8 @@ RECORDS_AT_ONCE = 12_000
 CHARACTERS_AT_ONCE = 6 * 1024 * 1024
 SECONDS_AT_ONCE = 10.0
 """A batch is stored when it has so many records or characters, or is so old: what a kill can lose at most."""
+A_PAGE = 100
+"""Records that come together from which on they are taken for a page of a long list."""
 SHARE = 8.0
 """Where storing is slow, a batch may be so many times as old as the last one took to store."""
 
@@ -68,9 +70,9 @@ class _Batch:
     def is_empty(self) -> bool:
         return not (self.records or self.marks or self.covered)
 
-    @property
-    def is_full(self) -> bool:
-        return len(self.records) >= RECORDS_AT_ONCE or self.characters >= CHARACTERS_AT_ONCE
+    def fills(self, batches: int = 1) -> bool:
+        """Whether it holds what makes so many *batches*."""
+        return len(self.records) >= batches * RECORDS_AT_ONCE or self.characters >= batches * CHARACTERS_AT_ONCE
 
 
 def texts(items: Iterable[Any]) -> list[str]:
@@ -134,9 +136,10 @@ class Sink:
         self._summary.tally(source).records += count
         for window in spans:
             self._summary.tally(source).windows[window.state.value] += 1
-        while self._batch.is_full and self._is_storing:
+        # Readers of pages fill a batch with few requests: they wait first, so that the line to Twilio stays full.
+        while self._batch.fills(1 if count >= A_PAGE else 2) and self._is_storing:
             await self._stored()
-        if self._batch.is_full:
+        if self._batch.fills() and not self._is_storing:
             self._begin()
         elif not self._batch.is_empty and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._patience, self._is_due)

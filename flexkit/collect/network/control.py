@@ -31,6 +31,8 @@ CHANCE = 3
 """Refusals among the last hundred answers that are taken for chance at a level that was fine before."""
 FEW = 12
 """Levels below which growing past a limit is refused too rarely to wait for three refusals."""
+SOON = 2.0
+"""Seconds of sending within which refusals that follow each other are no chance."""
 ENOUGH = 15
 """Answers between two refusals that are enough to estimate a rate from."""
 SPARE = 1.1
@@ -74,10 +76,14 @@ class Controller:
     _recent: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
     _accepted: deque[float] = field(default_factory=deque)
     _refused_at: float = -math.inf
+    _struck_at: float = -math.inf
     _stops: float = 0.0
     _stops_before: float = 0.0
+    _stops_at_cut: float = 0.0
     _last_stop: float = 0.0
     _again: int = 0
+    _lowered: bool = False
+    _doubted: bool = False
     _soon: int = 0
     _interval: float = PROBE_SECONDS
     _cost: float = 0.0
@@ -167,7 +173,8 @@ class Controller:
             return
         epoch, self._epoch, self._judge_at = self._epoch, [], math.inf
         at = epoch[0].at
-        self._soon = self._soon + 1 if at - self._refused_at - self._last_stop < 1.0 else 0
+        self._soon = self._soon + 1 if at - self._struck_at - self._last_stop < SOON else 0
+        self._struck_at = at
         # One refusal in a round trip may be chance. On new ground it is believed where a second look would
         # cost another Retry-After; on old ground, when it comes again and again.
         is_new_ground = self.known is None or self._probe is not None
@@ -193,25 +200,39 @@ class Controller:
         is_at_once = is_again and between == 0.0
         known = max(1, min(before, min(sent.level for sent in epoch) - 1))
         if probe is not None:
-            self.rate = probe.rate_after(at, self.round_trip)
-            known = max(probe.known, self._fitting(SPARE * (self.rate or 0.0)))
+            fitting = known if probe.good_rate and not probe.had_rate and known > probe.known else 0
+            if fitting and not self._cost:
+                # More was allowed, up to one less than was refused: so many at once, until that is refused too.
+                self.rate, self._doubted = None, True
+            else:
+                self.rate = probe.rate_after(at, self.round_trip)
+                fitting = self._fitting(SPARE * (self.rate or 0.0))
+            known = max(probe.known, fitting)
         elif is_at_once:
             # Refused at once although less was sent: wait, as a Retry-After would make us, and cut no deeper.
             self._again += 1
             self._stop(now, now + min(1.0, 0.05 * 2**self._again))
             known = before
-        elif is_again and (self.rate is not None or self._cost or known < 0.7 * before):
+        elif is_again and (
+            self.rate is not None or (self._cost and self._lowered) or self._doubted or known < 0.7 * before
+        ):
             # Refused far below what was allowed a moment ago: so many a second, not so many at once.
             # Between two refusals the account answered all that it allows: that is its rate.
             self.rate = 0.98 * between if self.rate is None else min(0.97 * self.rate, 0.98 * between)
             known = max(known, self._fitting(SPARE * self.rate))
         elif is_again:
-            known = min(known, self._fitting(between))
+            # Answers under way look as if they were still in flight over there: the limit is one lower, or so.
+            self._lowered = True
         elif self.rate is not None:
             self.rate *= 0.97
             known = before
         if not is_at_once:
             self._again, self._refused_at = 0, at
+            self._stops_at_cut = self._stops_before
+        if not is_again:
+            self._lowered = False
+        if probe is None:
+            self._doubted = False
         is_better = probe is not None and self.rate is not None and self.rate > 1.05 * probe.base
         self._best *= min(1.0, known / before)
         self._interval = min(2 * self._interval, PROBE_LONGEST) if probe and not is_better else PROBE_SECONDS
@@ -233,9 +254,13 @@ class Controller:
         whole = [sent for sent in self._accepted if self._refused_at < sent <= at]
         if len(whole) < ENOUGH:
             return 0.0
-        low = len(whole) / (at - self._refused_at)
+        low = len(whole) / max(at - self._refused_at - self._stopped(), self.round_trip)
         busy = sum(sent > self._ready_at for sent in whole)
         return low if busy < ENOUGH else math.sqrt(low * busy / (at - self._ready_at))
+
+    def _stopped(self) -> float:
+        """Seconds since the last cut in which nothing could be sent."""
+        return self._stops_before - self._stops_at_cut
 
     def _fitting(self, rate: float) -> int:
         """In flight at *rate*, when answers come as quickly as they can: a slow moment must not raise it."""
