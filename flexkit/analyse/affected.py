@@ -1,4 +1,4 @@
-"""The evidence of affected interactions, read once: from all signals to a few small frames in memory."""
+"""The evidence of interactions that may have been completed twice: from all signals to a few small frames."""
 
 from __future__ import annotations
 
@@ -9,40 +9,37 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse import clocks, linking
+from flexkit.analyse import clocks, extracts, linking
 from flexkit.analyse.attempts import attempts
+from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.handlers import named, no_map
-from flexkit.analyse.matching import SKEW_US
+from flexkit.analyse.heavy_pass import REPEATABLE, SKEW_US
+from flexkit.analyse.nameless import Nameless
 from flexkit.analyse.pairing import PAIRS, pairs
-from flexkit.terms import Intent, Origin, Outcome, SignalKind, Source
+from flexkit.terms import Origin, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-_REPEATABLE = (SignalKind.CLOSE_CHANNEL_REQUESTED.value, SignalKind.COMPLETE_REQUESTED.value)
-
+    from flexkit.analyse.extracts import Extracts
 
 PIECE = 25_000
 """Interactions whose evidence is looked at together: some hundred megabytes."""
-_ALL = 1 << 62
-_ENDS = (
-    SignalKind.CHANNEL_CLOSED.value,
-    SignalKind.CONVERSATION_CLOSED.value,
-    SignalKind.TASK_COMPLETED.value,
-    SignalKind.TASK_CANCELED.value,
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Affected:
-    """What is known about the interactions that may have been completed twice."""
+class Overview:
+    """What all signals tell that must be known before the evidence of some interactions is looked at."""
 
-    rows: pl.DataFrame
-    """Every signal of theirs, warnings included (`flexkit.tables.schema.SIGNALS`, plus ``origin``)."""
-    attempts: pl.DataFrame
-    """Their attempts to complete (`flexkit.analyse.attempts.attempts`)."""
-    pairs: pl.DataFrame
-    """Their duplicates (`flexkit.analyse.pairing.pairs`)."""
+    signals: pl.LazyFrame
+    """All of them (as `flexkit.analyse.linking.prepared` gives them)."""
+    extracts: Extracts
+    names: pl.DataFrame
+    """The user's handler map."""
+    configuration: pl.DataFrame | None
+    nameless: Nameless
+    warned: pl.DataFrame
+    """Warnings of interactions, one row each."""
     strays: pl.DataFrame
     """Warnings about Proxy, and warnings that lead to no interaction: ``interaction_sid`` is null.
 
@@ -50,88 +47,169 @@ class Affected:
     """
     habits: pl.DataFrame
     """For each handler that logs its intent, how often it ``said_end`` and ``said_removal``."""
-    has_controls: bool
-    """Whether any interaction is held that came to an end without a duplicate: what is normal can be told."""
+    has_alerts: bool
+    """Whether alerts were read at all, so that the absence of one means something."""
+
+    @classmethod
+    def of(
+        cls,
+        signals: pl.LazyFrame,
+        alerts: pl.LazyFrame | None,
+        handlers: pl.LazyFrame | None = None,
+        configuration: pl.DataFrame | None = None,
+        *,
+        told: Extracts | None = None,
+    ) -> Overview:
+        """Of all *signals*, of which *told* are the extracts, where they are known.
+
+        Handlers get the names and intents that the map *handlers* gives them; *configuration* tells which
+        Studio widgets can close.
+        """
+        known = linking.prepared(signals)
+        told = extracts.of(known) if told is None else told
+        names = no_map() if handlers is None else handlers.collect()
+        found = linking.warnings(told.loose, alerts, links=told.links)
+        is_proxy = pl.col("origin") == Origin.PROXY
+        strays = found.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
+            interaction_sid=pl.lit(None, dtype=pl.String)
+        )
+        warned = found.filter(~is_proxy, pl.col("interaction_sid").is_not_null()).with_columns(linking.key())
+        has_alerts = not found.is_empty() or (
+            alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
+        )
+        return cls(
+            known, told, names, configuration, Nameless.of(told), warned, _with_bare(strays, told.links),
+            _habits(told.intents, names), has_alerts=has_alerts,
+        )  # fmt: skip
+
+    def keys(self, among: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Keys of the affected interactions (*among* some): warned, or with a request that went through again."""
+        moments, owned, warned = self.extracts.moments, self.nameless.owned(among), self.warned
+        if among is not None:
+            moments, warned = linking.of_interactions(moments, among), warned.join(among, on="ikey", how="semi")
+        late = pl.col("late_us") > pl.col("closed_us") + SKEW_US
+        again = (
+            moments.filter((pl.col("request_count") > 0) | pl.col("closed_us").is_not_null())
+            .group_by("ikey")
+            .agg(pl.col("request_count").sum(), pl.col("late_us").max(), pl.col("closed_us").min())
+            .filter((pl.col("request_count") > 1) | late)
+            .select("ikey")
+        )
+        went_through = ~pl.col("outcome").fill_null(Outcome.UNKNOWN.value).is_in([Outcome.REJECTED, Outcome.SKIPPED])
+        asked = owned.filter(pl.col("kind").is_in(REPEATABLE), went_through).select("ikey")
+        found = pl.collect_all([again, asked], engine="streaming")
+        return pl.concat([warned.select("ikey"), *found]).unique().sort("ikey")
+
+    def has_others(self, keys: pl.DataFrame) -> bool:
+        """Whether an interaction is held that came to an end and is none of *keys*: what is normal can be told."""
+        ended = self.extracts.links.filter("has_ended", pl.col("ikey").is_not_null()).select("ikey")
+        return not ended.join(keys.lazy(), on="ikey", how="anti").head(1).collect().is_empty()
+
+    def evidence(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """All signals of the interactions with ``ikey`` in *keys*, warnings and parts included."""
+        return self._evidence(linking.whole(self._others, keys), keys)
+
+    def pieces(self, keys: pl.DataFrame, folder: Path, *, size: int) -> Iterator[pl.DataFrame]:
+        """`evidence` in pieces of about *size* interactions; signals are read once, and put aside in *folder*."""
+        count = -(-keys.height // size)
+        if count <= 1:
+            yield self.evidence(keys)
+            return
+        piece = pl.col("ikey").reinterpret(signed=False) % count
+        linking.of_interactions(self._others, keys).with_columns(piece=piece).sink_parquet(
+            pl.PartitionBy(folder, key="piece", include_key=False), compression="lz4", mkdir=True
+        )
+        for number in range(count):
+            if not (some := keys.filter(piece == number)).is_empty():
+                files = sorted((folder / f"piece={number}").glob("*.parquet"))
+                held = pl.scan_parquet(files, hive_partitioning=False) if files else self._others.limit(0)
+                yield self._evidence(held, some)
+
+    @property
+    def _others(self) -> pl.LazyFrame:
+        return self.signals.filter(~IS_WARNING)
+
+    def _evidence(self, held: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
+        # Together they would be read without the filter: of all rows forty columns.
+        rows, owned = (some.collect(engine="streaming") for some in (held, self.nameless.owned(keys)))
+        rows = pl.concat([rows, owned.select(rows.columns)]).with_columns(origin=pl.lit(None, dtype=pl.String))
+        own = self.warned.join(keys, on="ikey", how="semi")
+        return named(pl.concat([rows, own.select(rows.columns)]).lazy(), self.names).collect()
 
 
-def affected(
-    signals: pl.LazyFrame,
-    alerts: pl.LazyFrame | None,
-    handlers: pl.LazyFrame | None = None,
-    configuration: pl.DataFrame | None = None,
-) -> Affected:
-    """Read the evidence of every interaction with a warning, or with a request that went through twice, at once.
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """What is known about some of the interactions that may have been completed twice."""
 
-    Handlers get the names and intents that the map *handlers* gives them; *configuration* tells which Studio
-    widgets can close.
-    """
-    return next(iter(pieces(signals, alerts, handlers, configuration, size=_ALL)))
+    rows: pl.DataFrame
+    """Every signal of theirs, warnings included (`flexkit.tables.schema.SIGNALS`, plus ``origin``)."""
+    attempts: pl.DataFrame
+    """Their attempts to complete (`flexkit.analyse.attempts.attempts`)."""
+    pairs: pl.DataFrame
+    """Their duplicates (`flexkit.analyse.pairing.pairs`)."""
+
+    @classmethod
+    def of(cls, seen: Overview, rows: pl.DataFrame, errors: clocks.Errors) -> Affected:
+        """From *rows*, their evidence (`Overview.evidence`), with the *errors* of clocks taken off."""
+        right = clocks.corrected(rows, errors)
+        tried = attempts(right, seen.configuration)
+        return cls(right, tried, pairs(right, tried, has_alerts=seen.has_alerts))
 
 
-def pieces(
-    signals: pl.LazyFrame,
-    alerts: pl.LazyFrame | None,
-    handlers: pl.LazyFrame | None = None,
-    configuration: pl.DataFrame | None = None,
-    *,
-    size: int | None = None,
-) -> Iterator[Affected]:
-    """`affected` in pieces of about *size* (`PIECE`) interactions, so that memory stays bounded however many they are.
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Evidence put aside, in pieces, until all clocks can be held against each other."""
 
-    There is at least one; ``strays`` and ``habits`` are those of all signals, the same in every piece.
-    """
-    names = no_map() if handlers is None else handlers.collect()
-    known = linking.prepared(signals)
-    warned = linking.warnings(known, alerts)
-    is_proxy = pl.col("origin") == Origin.PROXY
-    strays = warned.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
-        interaction_sid=pl.lit(None, dtype=pl.String)
-    )
-    warned = warned.filter(~is_proxy, pl.col("interaction_sid").is_not_null()).with_columns(linking.key())
-    has_alerts = bool(warned.height or strays.height) or (
-        alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
-    )
-    others = known.filter(pl.col("kind") != SignalKind.WARNING)
-    nameless = linking.Nameless.of(others)
-    keys = pl.concat([warned.select("ikey"), _requested_again(others, nameless)]).unique().sort("ikey")
-    habits = _habits(others, names)
-    strays, has_controls = _with_bare(strays, others), _has_others(others, keys)
-    with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
-        aside: list[Path | pl.DataFrame] = []
-        timed = []
-        for some, held in _cut(others, keys, size or PIECE, Path(folder)):
-            rows = _with_parts(held.collect(engine="streaming"), some, nameless, others)
-            rows = rows.with_columns(origin=pl.lit(None, dtype=pl.String))
-            own = warned.join(some, on="ikey", how="semi")
-            rows = named(pl.concat([rows, own.select(rows.columns)]).lazy(), names).collect()
+    seen: Overview
+    keys: pl.DataFrame
+    aside: Sequence[pl.DataFrame | Path]
+    timed: pl.DataFrame
+    """What tells of clocks (`flexkit.analyse.clocks.timed`)."""
+    days: pl.DataFrame
+    """The days whose clocks bear on them (`flexkit.analyse.clocks.days`)."""
+
+    @classmethod
+    def of(cls, seen: Overview, keys: pl.DataFrame, folder: Path, *, size: int | None = None) -> Gathered:
+        """The evidence of *keys*; more than a piece of it lies in *folder*."""
+        aside: list[pl.DataFrame | Path] = []
+        timed, days = [], []
+        for rows in seen.pieces(keys, folder, size=size or PIECE):
             timed.append(clocks.timed(rows))
-            is_only = some.height == keys.height
-            aside.append(rows if is_only else _put_aside(rows, Path(folder) / f"{len(aside)}.arrow"))
-        errors = clocks.errors(pl.concat(timed))
-        for kept in aside:
-            whole = clocks.corrected(kept if isinstance(kept, pl.DataFrame) else pl.read_ipc(kept), errors)
-            tried = attempts(whole, configuration)
-            found = pairs(whole, tried, has_alerts=has_alerts)
-            yield Affected(whole, tried, found, strays, habits, has_controls=has_controls)
+            days.append(clocks.days(rows))
+            aside.append(rows if keys.height <= (size or PIECE) else _put_aside(rows, folder / f"{len(aside)}.arrow"))
+        return cls(seen, keys, aside, pl.concat(timed), pl.concat(days))
+
+    def affected(self, errors: clocks.Errors) -> Iterator[Affected]:
+        """What it tells, piece by piece, with the *errors* of clocks taken off."""
+        for kept in self.aside:
+            rows = kept if isinstance(kept, pl.DataFrame) else pl.read_ipc(kept)
+            yield Affected.of(self.seen, rows, errors)
 
 
-def _cut(
-    signals: pl.LazyFrame, keys: pl.DataFrame, size: int, folder: Path
-) -> Iterator[tuple[pl.DataFrame, pl.LazyFrame]]:
-    """*keys* in pieces of about *size*, each with the *signals* of its interactions; these are read once."""
-    found = linking.of_interactions(signals, keys)
-    count = -(-keys.height // size)
-    if count <= 1:
-        yield keys, found
-        return
-    piece = pl.col("ikey").reinterpret(signed=False) % count
-    found.with_columns(piece=piece).sink_parquet(
-        pl.PartitionBy(folder, key="piece", include_key=False), compression="lz4", mkdir=True
-    )
-    for number in range(count):
-        if not (some := keys.filter(piece == number)).is_empty():
-            files = sorted((folder / f"piece={number}").glob("*.parquet"))
-            yield some, pl.scan_parquet(files, hive_partitioning=False) if files else found.limit(0)
+def pieces(seen: Overview, *, size: int | None = None) -> Iterator[Affected]:
+    """All affected interactions in pieces of about *size* (`PIECE`); there is at least one piece.
+
+    Memory stays bounded however many they are.
+    """
+    with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
+        gathered = Gathered.of(seen, seen.keys(), Path(folder), size=size)
+        yield from gathered.affected(clocks.errors(gathered.timed))
+
+
+def evidence_of(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
+    """Every signal of the interactions with ``ikey`` in *keys*, those included that name only a part of it."""
+    rows = linking.of_interactions(signals, keys).collect(engine="streaming")
+    return pl.concat([rows, Nameless.of(extracts.of(signals)).owned(keys).select(rows.columns).collect()])
+
+
+def cases(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.LazyFrame:
+    """The duplicates (`pairs`) in *signals*, computed when the frame is collected and not before."""
+
+    def compute() -> pl.DataFrame:
+        found = pl.concat([piece.pairs for piece in pieces(Overview.of(signals, alerts))])
+        return found.sort("interaction_sid", maintain_order=True)
+
+    return pl.defer(compute, schema=PAIRS)
 
 
 def _put_aside(rows: pl.DataFrame, path: Path) -> Path:
@@ -139,85 +217,23 @@ def _put_aside(rows: pl.DataFrame, path: Path) -> Path:
     return path
 
 
-def _with_bare(strays: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
+def _with_bare(strays: pl.DataFrame, links: pl.LazyFrame) -> pl.DataFrame:
     """*strays* with ``is_bare``: Twilio gives the attributes that name the interaction for 30 days only."""
-    named = strays.select("task_sid").drop_nulls().unique()
-    of_tasks = signals.filter(pl.col("source") == Source.TASKROUTER)
+    named_ones = strays["task_sid"].drop_nulls().unique()
     held = (
-        named.clear()
-        if named.is_empty()
-        else of_tasks.join(named.lazy(), on="task_sid", how="semi").select("task_sid").unique().collect()
+        named_ones.to_frame()
+        if named_ones.is_empty()
+        else links.filter("is_routed", pl.col("task_sid").is_in(named_ones.implode()))
+        .select("task_sid")
+        .unique()
+        .collect(engine="streaming")
     )
     return strays.join(held.with_columns(is_bare=pl.lit(value=True)), on="task_sid", how="left").with_columns(
         pl.col("is_bare").fill_null(value=False)
     )
 
 
-def _has_others(signals: pl.LazyFrame, keys: pl.DataFrame) -> bool:
-    """Whether an end of an interaction that is none of *keys* is held."""
-    ends = signals.filter(pl.col("ikey").is_not_null(), pl.col("kind").is_in(_ENDS))
-    return not ends.select("ikey").join(keys.lazy(), on="ikey", how="anti").head(1).collect().is_empty()
-
-
-def _habits(signals: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
+def _habits(intents: pl.LazyFrame, names: pl.DataFrame) -> pl.DataFrame:
     """What each handler says that it means, over all its requests to close a channel."""
-    said = (
-        signals.filter(pl.col("kind") == SignalKind.CLOSE_CHANNEL_REQUESTED, pl.col("intent").is_not_null())
-        .group_by("handler", "source", "kind")
-        .agg(
-            said_end=(pl.col("intent") == Intent.END).sum().cast(pl.Int64),
-            said_removal=(pl.col("intent") == Intent.REMOVE_AGENT).sum().cast(pl.Int64),
-        )
-        .collect()
-    )
-    said = named(said.lazy(), names).collect()
-    return said.drop_nulls("handler").group_by("handler").agg(pl.col("said_end", "said_removal").sum())
-
-
-def _requested_again(signals: pl.LazyFrame, nameless: linking.Nameless) -> pl.DataFrame:
-    """Keys of interactions with two requests that went through, or with one after the channel was closed."""
-    kind, us = pl.col("kind"), pl.col("occurred_us")
-    went_through = ~pl.col("outcome").fill_null(Outcome.UNKNOWN.value).is_in([Outcome.REJECTED, Outcome.SKIPPED])
-    request = kind.is_in(_REPEATABLE) & went_through
-    closed = kind == SignalKind.CHANNEL_CLOSED
-    late = pl.col("late_us") > pl.col("closed_us") + SKEW_US
-    again = (
-        signals.filter(request | closed, pl.col("ikey").is_not_null())
-        .select(
-            "ikey",
-            request=request.cast(pl.UInt32),
-            late_us=pl.when(kind == SignalKind.CLOSE_CHANNEL_REQUESTED).then(us),
-            closed_us=pl.when(closed).then(us),
-        )
-        .group_by("ikey")
-        .agg(pl.col("request").sum(), pl.col("late_us").max(), pl.col("closed_us").min())
-        .filter((pl.col("request") > 1) | late)
-        .select("ikey")
-        .collect(engine="streaming")
-    )
-    return pl.concat([again, nameless.owned().filter(request).select("ikey").collect(engine="streaming")])
-
-
-def evidence_of(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """Every signal of the interactions with ``ikey`` in *keys*, those included that name only a part of it."""
-    rows = linking.of_interactions(signals, keys).collect(engine="streaming")
-    return _with_parts(rows, keys, linking.Nameless.of(signals), signals)
-
-
-def _with_parts(
-    rows: pl.DataFrame, keys: pl.DataFrame, nameless: linking.Nameless, signals: pl.LazyFrame
-) -> pl.DataFrame:
-    """*rows*, the *signals* that name the interactions in *keys*, with those that name only a part of them."""
-    owned = nameless.owned(keys).select(rows.columns).collect(engine="streaming")
-    rows = pl.concat([rows, owned])
-    return pl.concat([rows, linking.steps(rows, signals)])
-
-
-def cases(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.LazyFrame:
-    """The pairs of `affected`, computed when the frame is collected and not before."""
-
-    def compute() -> pl.DataFrame:
-        found = pl.concat([piece.pairs for piece in pieces(signals, alerts)])
-        return found.sort("interaction_sid", maintain_order=True)
-
-    return pl.defer(compute, schema=PAIRS)
+    said = named(intents, names).drop_nulls("handler")
+    return said.group_by("handler").agg(pl.col("said_end", "said_removal").sum()).collect()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from flexkit.analyse.attempts import OPERATIONS, SECOND
 from flexkit.terms import Outcome, SignalKind, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _REACH_US = 60 * SECOND
 _NARROW_US = 8 * SECOND
@@ -15,6 +19,8 @@ _NARROW_US = 8 * SECOND
 _DAY_US = 86_400 * SECOND
 _DAYS = range(-3, 4)
 """A day's offset is read from its week: clocks drift slowly."""
+_BEARS = 4
+"""Days that a row bears on, before and after: those of its week, and midnight may lie between two that are compared."""
 _ENOUGH = 5
 _TOLERATED_US = SECOND
 """An offset up to here is latency, not a wrong clock."""
@@ -23,6 +29,10 @@ _REQUEST_LEAD_US = 2 * SECOND // 5
 _RECEIPT_LAG_US = 3 * SECOND // 10
 _REQUESTS = tuple(name for name in OPERATIONS if name != SignalKind.STUDIO_STEP)
 _LOGGED = pl.col("source") == Source.APP_LOG
+_RECEIVED = pl.col("source") == Source.INTERACTIONS_WEBHOOK
+_IS_CLOSING = (pl.col("kind") == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event")
+DAY = pl.col("occurred_us") // _DAY_US
+"""The day of a row: whole days since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +47,62 @@ def timed(rows: pl.DataFrame) -> pl.DataFrame:
     """What `errors` needs of *rows*: a small part of them."""
     kinds = [*_REQUESTS, SignalKind.CONVERSATION_CLOSED, SignalKind.CHANNEL_CLOSED, SignalKind.WARNING]
     return rows.filter(pl.col("kind").is_in(kinds)).select(
-        "interaction_sid", "kind", "source", "outcome", "time_kind", "precision_us", "occurred_us"
+        "ikey", "kind", "source", "outcome", "time_kind", "precision_us", "occurred_us"
     )
 
 
-def errors(rows: pl.DataFrame) -> Errors:
+def days(rows: pl.DataFrame) -> pl.DataFrame:
+    """The days of which *rows* would be moved, were a clock of that day off: ``ikey``, ``source``, ``day``."""
+    return rows.filter(_LOGGED | _RECEIVED).select("ikey", "source", day=DAY).unique()
+
+
+def errors(rows: pl.DataFrame, before: Errors | None = None, changed: Collection[int] = ()) -> Errors:
     """How far the clocks of completion logs and of webhook receivers are off Twilio's, as *rows* (`timed`) show.
 
     Closed conversations, and alerts, carry Twilio's own time. Where a log's requests stand at one and the
     same distance from them, in at least five interactions of a week, that distance is the clock's error.
     Receipts are held against closed conversations, else against the (corrected) log.
+
+    *before* are the errors of other rows, which may differ from *rows* on the days *changed* only, and in whether
+    `holds_closings`: only what those days can bear on is computed anew.
     """
+    has_closings = holds_closings(rows)
+    if before is not None:
+        rows = rows.filter(DAY.is_in(_around(changed, 3 * _BEARS)))
     kind, source = pl.col("kind"), pl.col("source")
     middle = pl.col("occurred_us") + pl.col("precision_us").fill_null(0) // 2
-    closed = (kind == SignalKind.CONVERSATION_CLOSED) & (pl.col("time_kind") == "event")
-    closings = rows.filter(closed).select("interaction_sid", known_us=middle)
-    warnings = rows.filter(kind == SignalKind.WARNING).select("interaction_sid", known_us=middle)
-    has_closings = closings.height >= _ENOUGH
+    closings = rows.filter(_IS_CLOSING).select("ikey", known_us=middle)
+    warnings = rows.filter(kind == SignalKind.WARNING).select("ikey", known_us=middle)
     asked = (source == Source.APP_LOG) & kind.is_in(_REQUESTS) & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
     known, reach = (closings, _REACH_US) if has_closings else (warnings, _NARROW_US)
     logs = _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach)
-    received = (source == Source.INTERACTIONS_WEBHOOK) & (kind == SignalKind.CHANNEL_CLOSED)
+    if before is not None:
+        logs = _renewed(before.logs, logs, _around(changed, _BEARS))
     reference, lag = closings, _RECEIPT_LAG_US
     if not has_closings:
         closes = asked & (kind == SignalKind.CLOSE_CHANNEL_REQUESTED)
         moved = _moved(rows.filter(closes).with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64)), _LOGGED, logs)
-        reference = moved.select("interaction_sid", known_us="occurred_us")
+        reference = moved.select("ikey", known_us="occurred_us")
         lag = _RECEIPT_LAG_US + _REQUEST_LEAD_US
-    return Errors(logs, _errors(rows.filter(received), reference, lag, _REACH_US))
+    received = _RECEIVED & (kind == SignalKind.CHANNEL_CLOSED)
+    receipts = _errors(rows.filter(received), reference, lag, _REACH_US)
+    if before is not None:
+        receipts = _renewed(before.receipts, receipts, _around(changed, 2 * _BEARS))
+    return Errors(logs, receipts)
+
+
+def holds_closings(rows: pl.DataFrame) -> bool:
+    """Whether enough closed conversations are among *rows* (`timed`) to hold clocks against them."""
+    return rows.filter(_IS_CLOSING).height >= _ENOUGH
+
+
+def _renewed(before: pl.DataFrame, fresh: pl.DataFrame, days: Collection[int]) -> pl.DataFrame:
+    is_fresh = pl.col("day").is_in(days)
+    return pl.concat([before.filter(~is_fresh), fresh.filter(is_fresh)])
+
+
+def _around(days: Collection[int], reach: int) -> list[int]:
+    return sorted({day + shift for day in days for shift in range(-reach, reach + 1)})
 
 
 def corrected(rows: pl.DataFrame, off: Errors | None = None) -> pl.DataFrame:
@@ -75,17 +113,17 @@ def corrected(rows: pl.DataFrame, off: Errors | None = None) -> pl.DataFrame:
     """
     off = errors(timed(rows)) if off is None else off
     rows = rows.with_columns(clock_error_us=pl.lit(0, dtype=pl.Int64))
-    return _moved(_moved(rows, _LOGGED, off.logs), pl.col("source") == Source.INTERACTIONS_WEBHOOK, off.receipts)
+    return _moved(_moved(rows, _LOGGED, off.logs), _RECEIVED, off.receipts)
 
 
 def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us: int) -> pl.DataFrame:
     """The clock's error on each day (``day``, ``error_us``), where enough interactions agree on it."""
     apart = (
-        timed.select("interaction_sid", "occurred_us")
-        .join(known, on="interaction_sid")
+        timed.select("ikey", "occurred_us")
+        .join(known, on="ikey")
         .with_columns(apart=pl.col("occurred_us") - pl.col("known_us") - expected_us)
         .filter(pl.col("apart").abs() <= reach_us)
-        .with_columns(day=pl.col("occurred_us") // _DAY_US)
+        .with_columns(day=DAY)
     )
     week = pl.concat([apart.with_columns(pl.col("day") + shift) for shift in _DAYS])
     # Two ways of cutting, so that no peak is split in the middle.
@@ -95,11 +133,11 @@ def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us
     )
     peaks = (
         cuts.group_by("day", "centre")
-        .agg(agree=pl.col("interaction_sid").n_unique())
+        .agg(agree=pl.col("ikey").n_unique())
         .sort("day", "agree", pl.col("centre").abs(), descending=[False, True, False])
         .unique("day", keep="first", maintain_order=True)
     )
-    total = week.group_by("day").agg(all=pl.col("interaction_sid").n_unique())
+    total = week.group_by("day").agg(all=pl.col("ikey").n_unique())
     sure = peaks.join(total, on="day").filter(pl.col("agree") >= _ENOUGH, pl.col("agree") >= 0.3 * pl.col("all"))
     return (
         week.join(sure, on="day")
@@ -113,7 +151,7 @@ def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us
 def _moved(rows: pl.DataFrame, which: pl.Expr, errors: pl.DataFrame) -> pl.DataFrame:
     if errors.is_empty():
         return rows
-    found = rows.with_columns(day_=pl.col("occurred_us") // _DAY_US).join(
+    found = rows.with_columns(day_=DAY).join(
         errors.rename({"day": "day_"}), on="day_", how="left", maintain_order="left"
     )
     error = pl.when(which).then(pl.col("error_us")).fill_null(0)

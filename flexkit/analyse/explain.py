@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from flexkit.analyse import linking
-from flexkit.analyse.affected import affected, evidence_of
+from flexkit.analyse.affected import Overview, evidence_of, pieces
 from flexkit.analyse.facts import facts
 from flexkit.analyse.rules import FACTS, RULES, Rule
 from flexkit.tables.schema import COVERAGE, INSTANT
@@ -42,9 +42,10 @@ def explain(
     if causes is not None:
         rows = _on_time(rows, causes)
     settings = None if configuration is None else configuration.collect()
-    found = affected(rows.lazy(), alerts_of(alerts, rows), handlers, settings)
+    seen = Overview.of(rows.lazy(), alerts_of(alerts, rows), handlers, settings)
     told = facts(
-        found,
+        next(pieces(seen, size=rows.height + 1)),
+        seen.habits,
         coverage=None if coverage is None else COVERAGE.conform(coverage).collect(),
         configuration=settings,
     ).filter(pl.col("interaction_sid") == interaction_sid)

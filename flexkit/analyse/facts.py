@@ -8,9 +8,9 @@ import polars as pl
 
 from flexkit.analyse.attempts import DELIVERED, SECOND, TERMINAL_TASK_KINDS
 from flexkit.analyse.closers import NATURAL
-from flexkit.analyse.habits import of_handlers, on_leaving, on_task_event, with_habits, with_intent
+from flexkit.analyse.habits import of_handlers, on_leaving, on_task_event, usual, with_habits, with_intent
 from flexkit.analyse.handlers import AGENT
-from flexkit.analyse.surroundings import BEFORE_US, NO, YES, with_deliveries, with_neighbours, with_sources
+from flexkit.analyse.surroundings import BEFORE_US, NO, YES, covered, with_deliveries, with_neighbours, with_sources
 from flexkit.terms import Outcome, Source
 
 if TYPE_CHECKING:
@@ -26,39 +26,43 @@ _TERMINAL_EVENTS = (
 )
 
 
-def facts(found: Affected, *, coverage: pl.DataFrame | None, configuration: pl.DataFrame | None) -> pl.DataFrame:
+def facts(
+    found: Affected, intents: pl.DataFrame, *, coverage: pl.DataFrame | None, configuration: pl.DataFrame | None
+) -> pl.DataFrame:
     """`found.pairs`, with a boolean column for each fact and for each source that is held.
 
     ``has_<source>`` says that the interaction has a signal of it, ``holds_<source>`` that its absence counts.
+    *intents* are what handlers say that they mean (`flexkit.analyse.affected.Overview.habits`).
     """
-    return settled(surrounded(found, coverage), found.habits, of_handlers(found), configuration)
+    return settled(
+        surrounded(found), usual(of_handlers(found), intents), coverage, other_listener=listens(configuration)
+    )
 
 
-def surrounded(found: Affected, coverage: pl.DataFrame | None) -> pl.DataFrame:
+def surrounded(found: Affected) -> pl.DataFrame:
     """`found.pairs` with what the evidence of their own interactions tells."""
     pairs = found.pairs.with_row_index("pair").with_columns(
         gap_us=pl.col("second_us") - pl.col("first_us"),
         from_us=pl.coalesce("first_us", "second_us") - BEFORE_US,
         to_us=pl.coalesce("second_us", "alerted_us") + SECOND,
     )
-    pairs = with_sources(pairs, found.rows, coverage)
-    pairs = with_neighbours(pairs, found.rows)
-    return with_deliveries(pairs, found)
+    return with_deliveries(with_neighbours(with_sources(pairs, found.rows), found.rows), found)
 
 
 def settled(
-    pairs: pl.DataFrame, habits: pl.DataFrame, told: pl.DataFrame, configuration: pl.DataFrame | None
+    pairs: pl.DataFrame, habits: pl.DataFrame, coverage: pl.DataFrame | None, *, other_listener: bool | None
 ) -> pl.DataFrame:
-    """*pairs* (`surrounded`) with the facts that need what all interactions tell of their handlers.
+    """*pairs* (`surrounded`) with the facts that need more than the evidence of their interactions.
 
-    *told* is what `flexkit.analyse.habits.of_handlers` gives, of all pieces.
+    *habits* is what their handlers usually do (`flexkit.analyse.habits.usual`), *coverage* which windows are
+    held, *other_listener* what the configuration says (`listens`).
     """
-    pairs = with_habits(with_intent(pairs, habits), told, habits)
-    pairs = pairs.with_columns(other_listener=pl.lit(_listens(configuration), dtype=pl.Boolean))
+    pairs = with_intent(with_habits(covered(pairs, coverage), habits))
+    pairs = pairs.with_columns(other_listener=pl.lit(other_listener, dtype=pl.Boolean))
     return pairs.with_columns(_plain()).with_columns(_composed()).with_columns(_last())
 
 
-def _listens(configuration: pl.DataFrame | None) -> bool | None:
+def listens(configuration: pl.DataFrame | None) -> bool | None:
     """Whether the configuration shows a listener to the end of tasks; null where it was not read."""
     if configuration is None or configuration.is_empty():
         return None

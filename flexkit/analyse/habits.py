@@ -23,60 +23,82 @@ REMOVAL_NAME = r"(?i)park|transfer|leave|remove|hand.?(?:off|over)|release|detac
 """How a handler is named that removes an agent."""
 
 
-def with_intent(pairs: pl.DataFrame, habits: pl.DataFrame) -> pl.DataFrame:
-    """What the first handler meant: as logged or mapped, else as it always says elsewhere."""
-    pairs = pairs.join(habits, left_on="first_handler", right_on="handler", how="left", maintain_order="left")
+def with_intent(pairs: pl.DataFrame) -> pl.DataFrame:
+    """What the first handler meant: as logged or mapped, else as it always says elsewhere (`with_habits`)."""
     silent = pl.col("first_intent").is_null()
-    always_end = silent & (pl.col("said_end") >= _OFTEN) & (pl.col("said_removal") == 0)
     return pairs.with_columns(
-        means_end=((pl.col("first_intent") == Intent.END) | always_end).fill_null(value=False),
+        means_end=((pl.col("first_intent") == Intent.END) | (silent & pl.col("first_says_end"))).fill_null(value=False),
         means_removal=(pl.col("first_intent") == Intent.REMOVE_AGENT).fill_null(value=False),
-        usually_means_removal=(silent & (pl.col("said_removal") >= 1) & (pl.col("said_end") == 0)).fill_null(
-            value=False
-        ),
+        usually_means_removal=(silent & pl.col("first_says_removal")).fill_null(value=False),
         named_for_removal=pl.col("first_handler").str.contains(REMOVAL_NAME).fill_null(value=False),
     ).with_columns(intent_unknown=~pl.any_horizontal("means_end", "means_removal", "usually_means_removal"))
 
 
 def of_handlers(found: Affected) -> pl.DataFrame:
-    """What the attempts of each handler tell: counts, and ``forms`` of triggers. Pieces of evidence add up.
+    """What the attempts of each handler on each interaction tell: counts, and ``forms`` of triggers.
 
     ``told`` attempts name a trigger, ``ends`` of them the end of a task and ``others`` an event of another kind;
     of ``seen`` attempts TaskRouter tells of the interaction, and ``follows`` come just after the end of a task.
     """
     known = found.attempts.filter(pl.col("handler").is_not_null())
     reacts, names = on_task_event(""), pl.col("trigger_key").is_not_null()
-    told = known.group_by("handler").agg(
+    told = known.group_by("ikey", "handler").agg(
         told=names.sum().cast(pl.Int64),
         ends=(names & reacts).sum().cast(pl.Int64),
         others=(names & pl.col("trigger_kind").is_not_null() & ~reacts).sum().cast(pl.Int64),
         forms=pl.col("trigger_form").drop_nulls().unique(),
     )
-    return told.join(_timing(known, found.rows), on="handler", how="left")
+    return told.join(_timing(known, found.rows), on=["ikey", "handler"], how="left")
 
 
 def _timing(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """How often the end of a task stands just before what a handler does, where TaskRouter tells of the interaction."""
-    ends = rows.filter(pl.col("kind").is_in(TERMINAL_TASK_KINDS)).select("interaction_sid", event_us="occurred_us")
+    ends = rows.filter(pl.col("kind").is_in(TERMINAL_TASK_KINDS)).select("ikey", event_us="occurred_us")
     after = (pl.col("occurred_us") - pl.col("event_us")).is_between(0, _REACTION_US)
     return (
-        known.select("attempt_id", "handler", "interaction_sid", "occurred_us")
-        .join(ends, on="interaction_sid")
-        .group_by("attempt_id", "handler")
+        known.select("attempt_id", "handler", "ikey", "occurred_us")
+        .join(ends, on="ikey")
+        .group_by("attempt_id", "ikey", "handler")
         .agg(follows=after.any())
-        .group_by("handler")
+        .group_by("ikey", "handler")
         .agg(seen=pl.len().cast(pl.Int64), follows=pl.col("follows").sum().cast(pl.Int64))
     )
 
 
-def with_habits(pairs: pl.DataFrame, told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
-    """For both sides, what its handler does wherever that can be told (*told*: `of_handlers` of all pieces).
+def usual(told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    """What each handler does wherever that can be told: *told* is `of_handlers` of all interactions.
 
-    ``…_reacts``: the end of a task set it off, or usually sets it off; ``…_never_reacts``: events of other
-    kinds always do; ``…_unprompted``: it mostly acts where no task has just ended; ``…_prompted``: it always
-    acts where one has; ``…_broad``: its name stands for several routines.
+    ``says_end``, ``says_removal``: wherever it says what it means, it is that; ``usually_reacts``: the end of
+    a task sets it off; ``never_reacts``: events of other kinds always do; ``unprompted``: it mostly acts where
+    no task has just ended; ``prompted``: it always acts where one has; ``broad``: its name stands for several
+    routines.
     """
-    habits = _habits(told, intents)
+    counts = told.group_by("handler").agg(
+        pl.col("told", "ends", "others", "seen", "follows").sum(),
+        forms=pl.col("forms").explode().drop_nulls().n_unique(),
+    )
+    col = pl.col
+    often, seen_often = col("told") >= _OFTEN, col("seen") >= _OFTEN
+    # Triggers of many forms, or opposite intents: a name of several routines.
+    mixed = (col("said_end") >= _OFTEN) & (col("said_removal") >= _OFTEN)
+    found = counts.join(intents, on="handler", how="full", coalesce=True).select(
+        "handler",
+        says_end=(col("said_end") >= _OFTEN) & (col("said_removal") == 0),
+        says_removal=(col("said_removal") >= 1) & (col("said_end") == 0),
+        usually_reacts=often & (col("ends") >= 0.9 * col("told")),
+        never_reacts=often & (col("others") == col("told")),
+        unprompted=seen_often & (col("follows") <= col("seen") / 2),
+        prompted=seen_often & (col("follows") == col("seen")),
+        broad=(col("forms") >= _MANY_FORMS).fill_null(value=False) | mixed.fill_null(value=False),
+    )
+    return found.with_columns(pl.exclude("handler").fill_null(value=False)).sort("handler")
+
+
+def with_habits(pairs: pl.DataFrame, habits: pl.DataFrame) -> pl.DataFrame:
+    """For both sides, the *habits* of its handler (`usual`), of which the first two hold where it is silent.
+
+    ``…_reacts``: the end of a task set it off, or usually sets it off.
+    """
     for side in ("first", "second"):
         own = habits.select(pl.all().name.prefix(f"{side}_"))
         pairs = pairs.join(own, on=f"{side}_handler", how="left", maintain_order="left")
@@ -89,25 +111,6 @@ def with_habits(pairs: pl.DataFrame, told: pl.DataFrame, intents: pl.DataFrame) 
             pl.col(f"{side}_unprompted", f"{side}_prompted", f"{side}_broad").fill_null(value=False),
         )
     return pairs
-
-
-def _habits(told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
-    counts = told.group_by("handler").agg(
-        pl.col("told", "ends", "others", "seen", "follows").sum(),
-        forms=pl.col("forms").explode().drop_nulls().n_unique(),
-    )
-    col = pl.col
-    often, seen_often = col("told") >= _OFTEN, col("seen") >= _OFTEN
-    # Triggers of many forms, or opposite intents: a name of several routines.
-    mixed = (col("said_end") >= _OFTEN) & (col("said_removal") >= _OFTEN)
-    return counts.join(intents, on="handler", how="left").select(
-        "handler",
-        usually_reacts=often & (col("ends") >= 0.9 * col("told")),
-        never_reacts=often & (col("others") == col("told")),
-        unprompted=seen_often & (col("follows") <= col("seen") / 2),
-        prompted=seen_often & (col("follows") == col("seen")),
-        broad=(col("forms") >= _MANY_FORMS) | mixed.fill_null(value=False),
-    )
 
 
 def on_task_event(side: str) -> pl.Expr:

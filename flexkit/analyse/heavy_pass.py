@@ -48,6 +48,8 @@ DAY_US = 86_400_000_000
 
 READ = (*SHOWN, *CLOSES, *TASK_ENDS, *PARKS, SignalKind.WARNING.value)
 """Kinds of signals that the pass reads."""
+COUNTED = tuple(kind for kind in READ if kind not in (*PARKS, SignalKind.WARNING.value))
+"""Kinds of signals that end an interaction or show its end."""
 IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
 """Outcomes of requests that did nothing."""
 NEEDED = ("ikey", "channel_type", "occurred_us", "kind", "outcome")
@@ -77,7 +79,7 @@ def partials(signals: IntoLazyFrame) -> Any:
     kind, us = nw.col("kind"), nw.col("occurred_us")
     went_through = nw.col("outcome").is_null() | ~nw.col("outcome").is_in(IN_VAIN)
     is_park = kind.is_in(PARKS)
-    counts = ~is_park & (kind != SignalKind.WARNING.value)
+    counts = kind.is_in(COUNTED)
     rows = (
         nw.from_native(signals)
         .lazy()

@@ -7,14 +7,16 @@ and their new share is added. All counts are whole numbers, so nothing drifts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from flexkit.analyse import fast_pass, heavy_pass
+from flexkit.analyse import extracts, heavy_pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from flexkit.analyse.extracts import Kept
 
 COUNTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "day": pl.Int64,
@@ -23,17 +25,9 @@ COUNTS: dict[str, pl.DataType | type[pl.DataType]] = {
     "affected_count": pl.Int64,
     "gap_us": pl.Int64,
 }
+_NOTE = "counts"
 _FEW = 3
 """Where more than one in so many days changed, adding up everything is no dearer."""
-
-
-class Kept(Protocol):
-    """Where parts are kept (`flexkit.tables.parts.Parts`)."""
-
-    def read(self, name: str) -> pl.LazyFrame | None: ...
-    def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame: ...
-    def last(self) -> dict[str, Any] | None: ...
-    def remember(self, state: dict[str, Any], *, needs: set[str]) -> None: ...
 
 
 def counts(days: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame:
@@ -42,38 +36,28 @@ def counts(days: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame:
     The result is that of all signals at once, whatever spans midnight. What was *kept* of days that did
     not change is used, what is new is kept.
     """
-    before = kept.last()
-    if before is not None and set(before["parts"]) == set(days):
+    before = kept.note(_NOTE)
+    if before is not None and set(before["days"]) == set(days):
         return _counts(before["counts"])
-    parts = {name: _part(name, signals, kept) for name, signals in days.items()}
+    parts = extracts.of_days("moments", days, kept)
     found = None if before is None else _updated(before, parts, kept)
     if found is None:
         found = _sum(parts.values())
-    kept.remember({"parts": sorted(parts), "counts": found.to_dict(as_series=False)}, needs=set(parts))
+    kept.write_note(_NOTE, {"days": sorted(parts), "counts": found.to_dict(as_series=False)})
     return found
-
-
-def _part(name: str, signals: pl.LazyFrame, kept: Kept) -> pl.LazyFrame:
-    if (held := kept.read(name)) is not None:
-        return held
-    return kept.keep(name, fast_pass.partials(signals).collect(engine="streaming").sort("ikey"))
 
 
 def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame | None:
     """The counts of *before* with the changed days' interactions counted anew; nothing where that is no gain."""
-    gone = [name for name in before["parts"] if name not in parts]
-    fresh = [name for name in parts if name not in before["parts"]]
-    if len(gone) + len(fresh) > len(parts) / _FEW:
+    gone = [kept.read(extracts.part_of("moments", day)) for day in before["days"] if day not in parts]
+    fresh = [part for day, part in parts.items() if day not in before["days"]]
+    stale = [part for part in gone if part is not None]
+    if len(stale) < len(gone) or len(gone) + len(fresh) > len(parts) / _FEW:
         return None
-    stale = [kept.read(name) for name in gone]
-    same = [kept.read(name) for name in parts if name not in fresh]
-    taken, left = [part for part in stale if part is not None], [part for part in same if part is not None]
-    if len(taken) + len(left) < len(stale) + len(same):
-        return None
-    new = pl.concat([parts[name] for name in fresh] or [pl.LazyFrame(schema=_PARTIAL)]).collect()
-    old = pl.concat(taken or [pl.LazyFrame(schema=_PARTIAL)]).collect()
+    same = [part for day, part in parts.items() if day in before["days"]]
+    new, old = (pl.concat([*some, pl.LazyFrame(schema=_PARTIAL)]).collect() for some in (fresh, stale))
     keys = pl.concat([new["ikey"], old["ikey"]]).unique().sort()
-    touched = pl.concat([*left, pl.LazyFrame(schema=_PARTIAL)]).filter(pl.col("ikey").is_in(keys.implode())).collect()
+    touched = pl.concat([*same, pl.LazyFrame(schema=_PARTIAL)]).filter(pl.col("ikey").is_in(keys.implode())).collect()
     was, now = _sum([touched.lazy(), old.lazy()]), _sum([touched.lazy(), new.lazy()])
     numbers = list(heavy_pass.NUMBERS)
     return (

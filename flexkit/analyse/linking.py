@@ -6,8 +6,6 @@ the analysis runs, so that stored tables do not depend on the order in which evi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
 from flexkit.tables.schema import ALERTS, SIGNALS, key64
@@ -22,7 +20,7 @@ LINKS = ("channel_sid", "conversation_sid", "task_sid")
 _PROXY = rf"\bK[ICPS]{_SID}\b"
 
 
-_FEW = 300_000
+FEW = 300_000
 """Values up to which rows are told by looking each up as they are read, and not by a join of what was read."""
 
 
@@ -51,35 +49,19 @@ def of_interactions(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
 
     Only the rows wanted are read in full: in a large store they are few, and the other forty columns many.
     """
-    if keys.height > _FEW:
+    if keys.height > FEW:
         return signals.join(keys.lazy(), on="ikey", how="semi")
     span = pl.col("ikey").is_between(keys["ikey"].min(), keys["ikey"].max())
     return signals.filter(span, pl.col("ikey").is_in(keys["ikey"].implode()))
 
 
-@dataclass(frozen=True, slots=True)
-class Nameless:
-    """Signals that name no interaction, and whose they are as other signals tell."""
-
-    rows: pl.LazyFrame
-    owners: pl.DataFrame
-    """`LINKS` as they stand together, and the interaction that they lead to (``interaction_sid``, ``ikey``)."""
-
-    @classmethod
-    def of(cls, signals: pl.LazyFrame) -> Nameless:
-        """Those among *signals* (as `prepared` gives them); where they are few they are read once."""
-        rows = signals.filter(pl.col("interaction_sid").is_null())
-        if rows.select(pl.len()).collect(engine="streaming").item() <= _FEW:
-            rows = rows.collect(engine="streaming").lazy()
-        parts = rows.filter(pl.any_horizontal(pl.col(LINKS).is_not_null())).select("interaction_sid", *LINKS).unique()
-        found = resolved(parts.collect(engine="streaming"), signals).filter(pl.col("interaction_sid").is_not_null())
-        return cls(rows, found.with_columns(key()))
-
-    def owned(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
-        """Those that belong to an interaction (with ``ikey`` in *keys*, where given), which they then name."""
-        owners = self.owners if keys is None else self.owners.join(keys, on="ikey", how="semi")
-        found = self.rows.drop("interaction_sid", "ikey").join(owners.lazy(), on=LINKS, nulls_equal=True)
-        return found.select(self.rows.collect_schema().names())
+def whole(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
+    """`of_interactions` where these are few, with all columns: first their days, so that others stay unread."""
+    if keys.is_empty():
+        return signals.limit(0)
+    days = of_interactions(signals, keys).select(pl.col("day").unique()).collect(engine="streaming")["day"]
+    found = of_interactions(signals, keys)
+    return found if days.has_nulls() else found.filter(pl.col("day").is_in(days.implode()))
 
 
 def naming(signals: pl.LazyFrame, parts: pl.DataFrame) -> pl.LazyFrame:
@@ -88,7 +70,7 @@ def naming(signals: pl.LazyFrame, parts: pl.DataFrame) -> pl.LazyFrame:
     held = {link: values for link, values in named.items() if len(values)}
     if not held:
         return signals.filter(pl.lit(value=False))
-    if max(len(values) for values in held.values()) <= _FEW:
+    if max(len(values) for values in held.values()) <= FEW:
         return signals.filter(
             pl.any_horizontal(
                 pl.col(link).is_in(values.implode()).fill_null(value=False) for link, values in held.items()
@@ -96,13 +78,6 @@ def naming(signals: pl.LazyFrame, parts: pl.DataFrame) -> pl.LazyFrame:
         )
     joined = (signals.join(values.to_frame().lazy(), on=link, how="semi") for link, values in held.items())
     return pl.concat(joined).unique()
-
-
-def identified(signals: pl.LazyFrame) -> pl.LazyFrame:
-    """*signals* (as `prepared` gives them) with ``interaction_sid`` filled where another part tells it."""
-    orphans = signals.filter(pl.col("interaction_sid").is_null())
-    found = pl.defer(lambda: resolved(orphans.collect(), signals), schema=signals.collect_schema())
-    return pl.concat([signals.filter(pl.col("interaction_sid").is_not_null()), found])
 
 
 def resolved(orphans: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
@@ -145,33 +120,11 @@ def _owned(rows: pl.DataFrame, seen: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(interaction_sid=pl.coalesce("interaction_sid", *guesses)).drop(guesses)
 
 
-def steps(rows: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
-    """Studio steps in *signals* that name nothing but their execution, of the executions in *rows*.
+def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, *, links: pl.LazyFrame | None = None) -> pl.DataFrame:
+    """One warning signal per 80906 alert, whether *alerts* or *signals* hold it; adds ``origin``.
 
-    Twilio's lists of steps leave the context out that would name the conversation.
-    """
-    runs = (
-        rows.filter(pl.col("source") == Source.STUDIO)
-        .drop_nulls("trigger_id")
-        .group_by("trigger_id")
-        .agg(owner=pl.col("interaction_sid").first(), owners=pl.col("interaction_sid").n_unique())
-        .filter(pl.col("owners") == 1)
-        .drop("owners")
-    )
-    if runs.is_empty():
-        return rows.clear()
-    bare = pl.all_horizontal(pl.col("interaction_sid", *LINKS).is_null())
-    return (
-        signals.filter(bare, pl.col("source") == Source.STUDIO)
-        .join(runs.lazy(), on="trigger_id")
-        .with_columns(interaction_sid=pl.col("owner"))
-        .select(rows.columns)
-        .collect()
-    )
-
-
-def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.DataFrame:
-    """One warning signal per 80906 alert, whichever of the two frames holds it; adds ``origin``.
+    An alert that names only a part of an interaction is told by other signals, or by their *links* where those
+    are known (`flexkit.analyse.extracts`).
 
     The copies of one alert in both frames become one row that keeps every identity that either names.
     """
@@ -183,7 +136,7 @@ def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.DataFrame
     repeated = copies["evidence_sid"].is_duplicated()
     merged = copies.filter(repeated).group_by("evidence_sid", maintain_order=True).agg(pl.all().drop_nulls().first())
     once = pl.concat([copies.filter(~repeated), merged.select(copies.columns)])
-    known = resolved(once, signals.filter(pl.col("kind") != SignalKind.WARNING))
+    known = resolved(once, signals.filter(pl.col("kind") != SignalKind.WARNING) if links is None else links)
     return known.with_columns(
         origin=pl.when(pl.col("interaction_sid").is_not_null())
         .then(pl.col("origin").fill_null(Origin.FLEX.value))

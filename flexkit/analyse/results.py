@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
+    from flexkit.analyse import extracts
     from flexkit.window import Window
 
 
@@ -27,6 +29,9 @@ class Evidence(Protocol):
     def days(self, name: str) -> Mapping[str, pl.LazyFrame]: ...
     def parts(self, module: str) -> Any: ...
     def files(self, name: str) -> list[str]: ...
+    def in_files(self, name: str, files: Sequence[str]) -> pl.LazyFrame: ...
+    @property
+    def version(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,19 @@ class Result:
 
 
 def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    from flexkit.analyse import episodes, handlers
+    from flexkit.analyse import completed, linking, memory
+    from flexkit.analyse.nameless import Nameless
+    from flexkit.tables.streamed import streamed
 
-    signals = handlers.named(store.table("signals"), store.handlers())
-    return episodes.completions(signals, store.table("duplicates"))
+    def pieces() -> Iterator[pl.DataFrame]:
+        told, names = _extracts(store), store.handlers()
+        seen = completed.Sources(linking.prepared(store.table("signals")), told, Nameless.of(told), names)
+        found = memory.renewed(
+            store, completed.__name__, names.write_json(), partial(completed.renewed, seen, store.table("duplicates"))
+        )
+        yield from found.frames["completions"].select(*completed.COMPLETIONS).collect_batches()
+
+    return streamed(pieces, completed.COMPLETIONS)
 
 
 def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
@@ -59,15 +73,27 @@ def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
 
 
 def _causes(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    from flexkit.analyse import causes
+    import polars as pl
 
-    return causes.classify(
-        store.table("signals"),
-        store.table("alerts"),
-        store.coverage(),
-        store.handlers().lazy(),
-        configuration=store.table("configuration"),
-    )
+    from flexkit.analyse import causes, memory, renewal
+    from flexkit.analyse.affected import Overview
+
+    def compute() -> pl.DataFrame:
+        names, settings = store.handlers(), store.table("configuration").collect()
+        seen = Overview.of(store.table("signals"), store.table("alerts"), names.lazy(), settings, told=_extracts(store))
+        by = names.write_json() + settings.write_json()
+        found = memory.renewed(
+            store, renewal.__name__, by, partial(renewal.judgements, seen, store.coverage().collect())
+        )
+        return causes.table(seen, found)
+
+    return pl.defer(compute, schema=causes.CAUSES)
+
+
+def _extracts(store: Evidence) -> extracts.Extracts:
+    from flexkit.analyse import extracts
+
+    return extracts.kept(store.days("signals"), store.parts(extracts.__name__))
 
 
 def _rates(store: Evidence, window: Window | None) -> pl.LazyFrame:
@@ -102,11 +128,12 @@ def _effects(store: Evidence, window: Window | None) -> pl.LazyFrame:
 def _daily(store: Evidence, window: Window | None) -> pl.LazyFrame:
     import polars as pl
 
-    from flexkit.analyse import heavy_pass, increments
+    from flexkit.analyse import extracts, heavy_pass, increments
 
     def compute() -> pl.DataFrame:
         if store.spark is None:
-            return heavy_pass.daily(increments.counts(store.days("signals"), store.parts(increments.__name__)), window)
+            counts = increments.counts(store.days("signals"), store.parts(extracts.__name__))
+            return heavy_pass.daily(counts, window)
         from flexkit.tables import spark
 
         rows = heavy_pass.answer(spark.frame(store.spark, store.files("signals"))).collect()

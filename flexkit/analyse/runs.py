@@ -10,46 +10,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.fast_pass import KINDS, ending
-from flexkit.analyse.heavy_pass import READ
+from flexkit.analyse.heavy_pass import IN_VAIN, READ
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
 
 _NEVER = np.iinfo(np.int64).max
-AT_ONCE = 6_000_000
-"""Rows that are sorted at once; more are cut by their keys, so that memory stays bounded."""
+KINDS = pl.Enum(READ)
+"""Kinds of signals that the pass reads, as numbers."""
 
 
-def read(signals: pl.LazyFrame, *more: str, texts: Sequence[str] = ("channel_type",)) -> pl.LazyFrame:
-    """What is sorted: ``ikey``, ``us``, ``kind`` as a number, *texts* told apart by numbers, and *more* columns."""
-    return ending(signals).select(
-        "ikey",
-        *more,
-        us="occurred_us",
-        kind=pl.col("kind").cast(KINDS).to_physical(),
-        **{name: pl.col(name).cast(pl.Categorical) for name in texts},
-    )
-
-
-def pieces(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """*rows* in pieces of bounded size, each interaction in one of them."""
-    number = -(-len(rows) // AT_ONCE)
-    if number <= 1:
-        yield rows
-        return
-    for piece in range(number):
-        yield rows.filter(pl.col("ikey").reinterpret(signed=False) % number == piece)
+def read(signals: pl.LazyFrame, *more: str) -> pl.LazyFrame:
+    """What of *signals* is sorted: ``ikey``, ``us``, ``kind``, and *more* columns of those that were not in vain."""
+    outcome = pl.col("outcome")
+    ends = signals.filter(pl.col("kind").is_in(READ), outcome.is_null() | ~outcome.is_in(IN_VAIN))
+    return ends.select("ikey", *more, "kind", us="occurred_us")
 
 
 class Runs:
-    """Rows of `read`, by interaction and then by time: each interaction is one run."""
+    """Rows of `read`, by interaction and then by time: each interaction is one run. *texts* are asked for later."""
 
-    def __init__(self, rows: pl.DataFrame) -> None:
+    def __init__(self, rows: pl.DataFrame, *, texts: Sequence[str] = ()) -> None:
+        rows = rows.with_columns(pl.col("kind").cast(KINDS).to_physical(), pl.col(texts).cast(pl.Categorical))
         rows = rows.sort("ikey", maintain_order=True)
         keys, us = rows["ikey"].to_numpy(), rows["us"].to_numpy()
         is_new = np.ones(len(keys), dtype=np.bool_)

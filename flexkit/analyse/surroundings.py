@@ -22,17 +22,27 @@ UNSERVED_US = 120 * SECOND
 """A task that ended this long before the first close can be what set it off."""
 
 
-def with_sources(pairs: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame | None) -> pl.DataFrame:
+def with_sources(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """*pairs* with the sources of which their interactions have a signal (``has_…``)."""
     seen = rows.group_by("interaction_sid").agg(
         (pl.col("source") == source).any().alias(f"has_{source}") for source in Source
     )
-    pairs = pairs.join(seen, on="interaction_sid", how="left", maintain_order="left")
+    return pairs.join(seen, on="interaction_sid", how="left", maintain_order="left")
+
+
+def covered(pairs: pl.DataFrame, coverage: pl.DataFrame | None) -> pl.DataFrame:
+    """*pairs* with the sources the absence of whose signals counts (``holds_…``), and what follows from that."""
     spans = None if coverage is None else held.spans(coverage)
     return pairs.with_columns(
         pl.col(f"has_{source}").alias(f"holds_{source}")
         if spans is None
         else (pl.col(f"has_{source}") | held.covers(spans, source, pairs)).alias(f"holds_{source}")
         for source in Source
+    ).with_columns(
+        second_has_no_event=pl.when(pl.col("follows_own_event"))
+        .then(NO)
+        .when(pl.col(f"holds_{Source.TASKROUTER}"))
+        .then(YES)
     )
 
 
@@ -104,7 +114,6 @@ def with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         .select("pair", invited_after=pl.lit(value=True))
         .unique()
     )
-    knows = pl.col(f"holds_{Source.TASKROUTER}")
     return (
         pairs.join(told, on="pair", how="left", maintain_order="left")
         .join(later, on="pair", how="left", maintain_order="left")
@@ -116,10 +125,7 @@ def with_neighbours(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
                 "follows_own_event", "first_follows_event", "beside_closing", "ended_unserved", "invited_after"
             ).fill_null(value=False)
         )
-        .with_columns(
-            unserved=pl.col("ended_unserved") & ~pl.col("was_served"),
-            second_has_no_event=pl.when(pl.col("follows_own_event")).then(NO).when(knows).then(YES),
-        )
+        .with_columns(unserved=pl.col("ended_unserved") & ~pl.col("was_served"))
     )
 
 

@@ -1,6 +1,6 @@
-"""What each day of a table tells, kept beside the tables, so that a new day costs what a new day costs.
+"""What was made of single days, and of a state of the data, kept beside the tables for the next time.
 
-A kept part is named by the exact files of its day: a day that gains rows has another name.
+A kept part is named by everything that it was made from: a day that gains rows has another name.
 """
 
 from __future__ import annotations
@@ -9,21 +9,25 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
 _END = b"PAR1"
+_GROUP = 16_384
+"""Rows of a group in a part: where a part is sorted by a key, a look-up reads one group of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A folder of kept parts and of the last sum that was made of them; it need not be writable."""
+    """A folder of kept parts, and of notes on what was made of them; it need not be writable."""
 
     folder: Path
 
@@ -39,35 +43,41 @@ class Parts:
             return None
         return pl.scan_parquet(path) if is_whole else None
 
-    def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame:
+    def keep(self, name: str, rows: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
         """Keep *rows* as *name*, where the folder can be written; the rows either way."""
-        # Uncompressed: these columns are keys and instants, which shrink little and are looked through often.
-        self._replace(self._path(name), lambda file: rows.write_parquet(file, compression="uncompressed"))
-        return rows.lazy()
+        kept = self._replace(
+            self._path(name),
+            lambda file: rows.lazy().sink_parquet(file, compression="lz4", row_group_size=_GROUP, maintain_order=True),
+        )
+        return pl.scan_parquet(self._path(name)) if kept else rows.lazy().collect().lazy()
 
-    def last(self) -> dict[str, Any] | None:
-        """What `remember` kept last, or nothing."""
+    def note(self, name: str) -> dict[str, Any] | None:
+        """What `write_note` kept last under that *name*, or nothing."""
         try:
-            held = json.loads((self.folder / "last.json").read_text(encoding="utf-8"))
+            held = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return held if isinstance(held, dict) else None
 
-    def remember(self, state: dict[str, Any], *, needs: set[str]) -> None:
-        """Keep *state* as the last, and drop the parts that are not among those that it *needs*."""
-        before = self.last() or {}
-        self._replace(self.folder / "last.json", lambda file: file.write(json.dumps(state).encode()))
-        # Another process may be adding up the parts of the state before: those go next time.
-        needed = {self._path(name).name for name in needs | set(before.get("parts", ()))}
+    def write_note(self, name: str, state: dict[str, Any]) -> None:
+        """Keep *state* under that *name*."""
+        self._replace(self.folder / f"{name}.json", lambda file: file.write(json.dumps(state).encode()))
+
+    def drop_but(self, needed: Iterable[str]) -> None:
+        """Drop the parts that are not among the *needed*, and what other code had made of the same."""
+        names = {self._path(name).name for name in needed}
         with contextlib.suppress(OSError):
             for path in self.folder.glob("*.parquet"):
-                if path.name not in needed:
+                if path.name not in names:
                     path.unlink(missing_ok=True)
+            for other in self.folder.parent.glob(f"{self.folder.name.rpartition('-')[0]}-*"):
+                if other.is_dir() and other != self.folder:
+                    shutil.rmtree(other, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
 
-    def _replace(self, path: Path, write: Any) -> None:
+    def _replace(self, path: Path, write: Any) -> bool:
         aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,3 +87,5 @@ class Parts:
         except (OSError, pl.exceptions.PolarsError):
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
+            return False
+        return True

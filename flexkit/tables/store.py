@@ -149,15 +149,20 @@ class Store:
             day=pl.col("partition.day").cast(pl.String), path="path"
         )
         per_day = files.group_by("day").agg(pl.col("path").sort()).sort("day")
+        folder = held.table_uri.rstrip("/")
         return {
-            f"{day}-{identity(*paths)}": pl.scan_parquet(
-                [f"{held.table_uri.rstrip('/')}/{unquote(path)}" for path in paths],
-                hive_partitioning=False,
-                missing_columns="insert",
-                extra_columns="ignore",
-            )
+            f"{day}-{identity(*paths)}": self.in_files(name, [f"{folder}/{unquote(path)}" for path in paths])
             for day, paths in per_day.iter_rows()
         }
+
+    def in_files(self, name: str, files: Sequence[str]) -> pl.LazyFrame:
+        """The rows of some `files` of a stored table, with the columns that these have.
+
+        One that was replaced long ago is no longer there.
+        """
+        if not files:
+            return TABLES[name].empty().lazy()
+        return pl.scan_parquet(list(files), hive_partitioning=False, missing_columns="insert", extra_columns="ignore")
 
     def parts(self, module: str) -> Parts:
         """Where what *module* makes of single days is kept; changed code has another place."""

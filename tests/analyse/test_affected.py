@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flexkit.analyse import affected, causes, episodes, linking, runs
+from flexkit.analyse import affected, causes, completed, episodes, linking
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
@@ -47,7 +47,8 @@ def test_many_pieces_give_what_one_gives(observed: Observed, monkeypatch: pytest
 
 
 def test_many_pieces_are_as_many_as_asked_for(observed: Observed) -> None:
-    found = list(affected.pieces(observed.signals.lazy(), observed.alerts.lazy(), size=2))
+    seen = affected.Overview.of(observed.signals.lazy(), observed.alerts.lazy())
+    found = list(affected.pieces(seen, size=2))
 
     seen = [set(piece.rows["interaction_sid"].drop_nulls()) for piece in found]
     assert len(found) > 2
@@ -58,7 +59,7 @@ def test_completions_sorted_in_pieces_are_those_of_all_at_once(
     observed: Observed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = episodes.completions(observed.signals.lazy()).collect().sort("interaction_sid")
-    monkeypatch.setattr(runs, "AT_ONCE", 50)
+    monkeypatch.setattr(completed, "AT_ONCE", 50)
 
     assert episodes.completions(observed.signals.lazy()).collect().sort("interaction_sid").equals(whole)
 

@@ -47,11 +47,12 @@ class TestTheTableOfRules:
         assert used <= set(FACTS)
 
     def test_every_fact_is_computed(self) -> None:
-        from flexkit.analyse.affected import affected
+        from flexkit.analyse.affected import Overview, pieces
 
         world = World()
         world.interaction().served(closed=0).warned(5)
-        known = facts(affected(world.signals(), None), coverage=None, configuration=None)
+        seen = Overview.of(world.signals(), None)
+        known = facts(next(pieces(seen)), seen.habits, coverage=None, configuration=None)
 
         assert set(FACTS) <= set(known.columns)
         assert {known.schema[fact] for fact in FACTS} == {pl.Boolean()}

@@ -30,6 +30,8 @@ _HEX = np.array([ord(a) | ord(b) << 8 for a in "0123456789abcdef" for b in "0123
 _TYPES = ["web", "chat", "sms", "whatsapp", "voice", "email"]
 _TYPE_SHARES = [0.3, 0.2, 0.15, 0.15, 0.15, 0.05]
 _DAY_US = 86_400 * 1_000_000
+_LONGEST_DAYS = 6
+"""No interaction is open for longer, but for one in a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,11 @@ def _epoch_us(day: int) -> int:
     return (FIRST_DAY - dt.date(1970, 1, 1)).days * _DAY_US + day * _DAY_US
 
 
-def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = None) -> Path:
-    """A store with about that many *signals* below *folder*, made once; one sorted file per day."""
+def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = None, at_once: int = 0) -> Path:
+    """A store with about that many *signals* below *folder*, made once; one sorted file per day.
+
+    What was begun is gone on with. With *at_once*, no more than that many days are made now.
+    """
     days = days or DAYS.get(signals, max(10, min(90, signals // 100_000)))
     path = folder / f"{signals}-{days}-{seed}-{FORMAT}"
     if (path / "meta.json").is_file():
@@ -150,14 +155,16 @@ def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = N
     store = DeltaFolder(str(path / "tables" / "signals"), SIGNALS)
     shares = sum(step.share for step in STEPS)
     per_day = round(signals / shares / days)
-    held: pl.DataFrame | None = None
-    for day in range(days):
-        rows = signals_of(per_day, day, seed)
-        rows = rows if held is None else pl.concat([held, rows])
+    made = 0 if (begun := store.opened()) is None else len(begun.file_uris())
+    held = SIGNALS.empty()
+    for day in range(max(0, made - _LONGEST_DAYS), days):
+        rows = pl.concat([held, signals_of(per_day, day, seed)])
         today = FIRST_DAY + dt.timedelta(days=day)
-        last = day == days - 1
-        write(store, rows if last else rows.filter(pl.col("day") <= today))
+        if day >= made:
+            write(store, rows if day == days - 1 else rows.filter(pl.col("day") <= today))
         held = rows.filter(pl.col("day") > today)
+        if at_once and day == made + at_once - 1:
+            return path
     # Written last: a folder without it was not finished.
     (path / "meta.json").write_text(json.dumps({"format": FORMAT, "created_at": "2026-01-01T00:00:00Z"}))
     return path

@@ -1,0 +1,147 @@
+"""What signals tell beyond the one interaction that they name: in few columns, or of few rows, and day by day.
+
+Whoever looks at some interactions only must still know of all others whose parts are whose, which were asked
+to end twice, and what their handlers say. These extracts are all that is needed of them: each is the extracts
+of all days put together, so that what single days tell can be kept, and a new day is read alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import polars as pl
+
+from flexkit.analyse import heavy_pass
+from flexkit.analyse.linking import LINKS, prepared
+from flexkit.tables.schema import SIGNALS
+from flexkit.terms import Intent, SignalKind, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+ENDS = (
+    SignalKind.CHANNEL_CLOSED.value,
+    SignalKind.CONVERSATION_CLOSED.value,
+    SignalKind.TASK_COMPLETED.value,
+    SignalKind.TASK_CANCELED.value,
+)
+"""Signals that show an interaction come to its end."""
+IS_WARNING = pl.col("kind") == SignalKind.WARNING
+
+_NOTE = "days"
+
+
+class Kept(Protocol):
+    """Where parts are kept (`flexkit.tables.parts.Parts`)."""
+
+    def read(self, name: str) -> pl.LazyFrame | None: ...
+    def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame: ...
+    def note(self, name: str) -> dict[str, Any] | None: ...
+    def write_note(self, name: str, state: dict[str, Any]) -> None: ...
+    def drop_but(self, needed: Iterable[str]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extracts:
+    """The extracts of some signals, lazily; rows may repeat."""
+
+    loose: pl.LazyFrame
+    """Warnings, and signals that name no interaction, whole."""
+    links: pl.LazyFrame
+    """`LINKS` that stand together in other signals than warnings, with ``interaction_sid`` and ``ikey``.
+
+    ``is_routed`` says that TaskRouter tells of them, ``has_ended`` that an end is among them.
+    """
+    moments: pl.LazyFrame
+    """`flexkit.analyse.heavy_pass.partials`."""
+    intents: pl.LazyFrame
+    """What handlers mean to do with the channels that they close: ``said_end`` and ``said_removal`` count that."""
+    runs: pl.LazyFrame
+    """Executions of Studio flows (``trigger_id``), and the interactions that they name."""
+
+
+def of(signals: pl.LazyFrame) -> Extracts:
+    """The extracts of *signals* (as `prepared` gives them)."""
+    return Extracts(**{kind: make(signals) for kind, make in _MAKERS.items()})
+
+
+def kept(days: Mapping[str, pl.LazyFrame], parts: Kept) -> Extracts:
+    """The extracts of *days*: names that change with their rows, and their signals. What is new is kept in *parts*."""
+    nothing = of(SIGNALS.empty().lazy())
+    return Extracts(
+        **{kind: pl.concat([getattr(nothing, kind), *of_days(kind, days, parts).values()]) for kind in KINDS}
+    )
+
+
+def of_days(kind: str, days: Mapping[str, pl.LazyFrame], parts: Kept) -> dict[str, pl.LazyFrame]:
+    """One extract of each of the *days*."""
+    found = {}
+    for day, signals in days.items():
+        held = parts.read(part_of(kind, day))
+        if held is None:
+            made = _MAKERS[kind](prepared(signals)).collect(engine="streaming")
+            held = parts.keep(part_of(kind, day), made)
+        found[day] = held
+    before = (parts.note(_NOTE) or {"days": []})["days"]
+    if set(before) != set(days):
+        # Another process may be reading the days before: those go next time.
+        parts.drop_but(part_of(kind, day) for kind in KINDS for day in {*before, *days})
+        parts.write_note(_NOTE, {"days": sorted(days)})
+    return found
+
+
+def part_of(kind: str, day: str) -> str:
+    """The name of the part that keeps one extract of a *day*."""
+    return f"{kind}-{day}"
+
+
+def _loose(signals: pl.LazyFrame) -> pl.LazyFrame:
+    return signals.filter(pl.col("interaction_sid").is_null() | IS_WARNING)
+
+
+def _links(signals: pl.LazyFrame) -> pl.LazyFrame:
+    named = ("ikey", "interaction_sid", *LINKS)
+    return (
+        signals.filter(~IS_WARNING, pl.any_horizontal(pl.col(named).is_not_null()))
+        .group_by(named)
+        .agg(
+            is_routed=(pl.col("source") == Source.TASKROUTER).any(),
+            has_ended=pl.col("kind").is_in(ENDS).any(),
+        )
+        .sort("ikey")
+    )
+
+
+def _moments(signals: pl.LazyFrame) -> pl.LazyFrame:
+    found: pl.LazyFrame = heavy_pass.partials(signals)
+    return found.sort("ikey")
+
+
+def _intents(signals: pl.LazyFrame) -> pl.LazyFrame:
+    said = pl.col("intent")
+    return (
+        signals.filter(pl.col("kind") == SignalKind.CLOSE_CHANNEL_REQUESTED, said.is_not_null())
+        .group_by("handler", "source", "kind")
+        .agg(
+            said_end=(said == Intent.END).sum().cast(pl.Int64),
+            said_removal=(said == Intent.REMOVE_AGENT).sum().cast(pl.Int64),
+        )
+    )
+
+
+def _runs(signals: pl.LazyFrame) -> pl.LazyFrame:
+    named = pl.col("interaction_sid", "trigger_id").is_not_null()
+    is_run = pl.col("source") == Source.STUDIO
+    return signals.filter(is_run, pl.all_horizontal(named)).select("trigger_id", "interaction_sid", "ikey").unique()
+
+
+_MAKERS: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
+    "loose": _loose,
+    "links": _links,
+    "moments": _moments,
+    "intents": _intents,
+    "runs": _runs,
+}
+KINDS = tuple(_MAKERS)
+"""Names of the extracts."""

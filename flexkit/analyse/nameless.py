@@ -1,0 +1,76 @@
+"""Signals that name no interaction, and whose they are as other signals tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from flexkit.analyse import linking
+from flexkit.analyse.extracts import IS_WARNING
+from flexkit.analyse.linking import LINKS
+from flexkit.terms import Source
+
+if TYPE_CHECKING:
+    from flexkit.analyse.extracts import Extracts
+
+_BARE = pl.all_horizontal(pl.col("interaction_sid", *LINKS).is_null())
+_IS_STEP = pl.col("source") == Source.STUDIO
+
+
+@dataclass(frozen=True, slots=True)
+class Nameless:
+    """Signals without an interaction, warnings left out, and the two ways in which others tell of theirs."""
+
+    rows: pl.LazyFrame
+    owners: pl.DataFrame
+    """`LINKS` as they stand together, and the interaction that they lead to (``interaction_sid``, ``ikey``)."""
+    runs: pl.DataFrame
+    """Executions of Studio flows (``trigger_id``) some of whose steps name nothing else, and theirs.
+
+    Twilio's lists of steps leave the context out that would name the conversation.
+    """
+
+    @classmethod
+    def of(cls, extracts: Extracts) -> Nameless:
+        """Those among the signals that *extracts* are of; where they are few they are read once."""
+        rows = extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING)
+        if rows.select(pl.len()).collect(engine="streaming").item() <= linking.FEW:
+            rows = rows.collect(engine="streaming").lazy()
+        parts = rows.filter(~_BARE).select("interaction_sid", *LINKS).unique().collect(engine="streaming")
+        found = linking.resolved(parts, extracts.links).filter(pl.col("interaction_sid").is_not_null())
+        owners = found.with_columns(linking.key())
+        steps = rows.filter(_BARE, _IS_STEP).select("trigger_id").drop_nulls().unique().collect(engine="streaming")
+        if steps.is_empty():
+            return cls(rows, owners, pl.DataFrame(schema=_RUNS))
+        led = _joined(rows.filter(_IS_STEP), owners, LINKS).select(*_RUNS)
+        runs = (
+            pl.concat([extracts.runs.select(*_RUNS), led])
+            .join(steps.lazy(), on="trigger_id", how="semi")
+            .group_by("trigger_id")
+            .agg(pl.col("interaction_sid", "ikey").first(), owners=pl.col("ikey").n_unique())
+            .filter(pl.col("owners") == 1)
+            .select(*_RUNS)
+            .collect(engine="streaming")
+        )
+        return cls(rows, owners, runs)
+
+    def owned(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
+        """Those that belong to an interaction (with ``ikey`` in *keys*, where given), which they then name."""
+        owners, runs = self.owners, self.runs
+        if keys is not None:
+            owners, runs = (held.join(keys, on="ikey", how="semi") for held in (owners, runs))
+        linked = _joined(self.rows, owners, LINKS)
+        if runs.is_empty():
+            return linked
+        return pl.concat([linked, _joined(self.rows.filter(_BARE), runs, ["trigger_id"])])
+
+
+def _joined(rows: pl.LazyFrame, owners: pl.DataFrame, on: tuple[str, ...] | list[str]) -> pl.LazyFrame:
+    names = rows.collect_schema().names()
+    found = rows.drop("interaction_sid", "ikey").join(owners.lazy(), on=on, nulls_equal=on is LINKS)
+    return found.select(names)
+
+
+_RUNS = {"trigger_id": pl.String, "interaction_sid": pl.String, "ikey": pl.Int64}
