@@ -170,7 +170,11 @@ def balances(effects: pl.DataFrame) -> pl.DataFrame:
         at_least=pl.when(pl.col("rr").is_not_nan()).then("lo"),
         at_most=pl.col("hi").fill_nan(None),
         # Without a ratio nothing can be said; "no" would say something.
-        is_worse=pl.when(pl.col("rr").is_not_nan()).then("is_worse"),
+        is_worse=pl.when(pl.col("rr").is_nan())
+        .then(pl.lit("cannot tell: too few of them"))
+        .when("is_worse")
+        .then(pl.lit("yes"))
+        .otherwise(pl.lit("no")),
     )
 
 
@@ -244,7 +248,8 @@ def stands_out(found: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
     )
 
 
-_DIMENSION = pl.col("dimension").str.replace_all("_", " ").str.replace(" sid", "").str.to_titlecase()
+_WORDS = pl.col("dimension").str.replace_all("_", " ").str.replace(" sid", "")
+_DIMENSION = _WORDS.str.slice(0, 1).str.to_uppercase() + _WORDS.str.slice(1)
 _SID = "^([A-Z]{2}[0-9a-f]{4})[0-9a-f]{24}([0-9a-f]{4})$"
 
 

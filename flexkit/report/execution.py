@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from flexkit.present.lean import without_grammar
 with without_grammar():
     import nbformat
     import papermill
+    from jupyter_core.utils import ensure_event_loop
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
@@ -60,6 +62,16 @@ class _Engine(NBClientEngine):  # type: ignore[misc]
             raise _failed(nb_man.nb, error, execution_timeout) from None
         finally:
             kernel.client = client.kc
+            _let_go()
+
+
+def _let_go() -> None:
+    """End what a cell that was given up still waits for; asyncio would complain about it in the middle of the log."""
+    loop = ensure_event_loop()
+    if waiting := asyncio.all_tasks(loop):
+        for task in waiting:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
 papermill_engines.register(ENGINE, _Engine)

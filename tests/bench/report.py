@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="data folder; default: the embedded sample")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--notebook", default="overview")
-    parser.add_argument("only", nargs="*", choices=[[], *PARTS], help="parts to measure; default: all but 'browser'")
+    parser.add_argument("only", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all but browser")
     options = parser.parse_args(argv)
     drawing.bundle()
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
             "jobs": lambda: side_by_side(max(1, options.rounds // 2), environment, work),
             "sizes": sizes,
             "start": lambda: [start_up(options.rounds)],
-            "browser": lambda: browser(options.rounds, environment, work),
+            "browser": lambda: browser(options.rounds, options.data or million(), work),
         }
         rows = [row for name in options.only or PARTS[:-1] for row in parts[name]()]
     print("| Work | Measured | Target | |\n|---|---|---|---|")
@@ -72,6 +72,13 @@ def timed(command: list[str], environment: dict[str, str], folder: Path) -> tupl
     if done.returncode not in {0, 3, 4}:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def million() -> Path:
+    """A store of a million interactions in 28 days, made once."""
+    from tests.bench._signals import PER_INTERACTION, build
+
+    return build(Path(tempfile.gettempdir()) / "flexkit-bench", round(1_000_000 * PER_INTERACTION), days=28)
 
 
 def one_report(
@@ -164,8 +171,43 @@ def page_of(count: int) -> str:
         return html.page(from_dict(new_notebook(cells=cells)), record, None, drawings)
 
 
-def browser(rounds: int, environment: dict[str, str], folder: Path) -> list[Row]:
-    raise NotImplementedError
+def browser(rounds: int, store: Path, folder: Path) -> list[Row]:
+    """Milliseconds until each page on *store* is readable in Chromium, and until all of its figures live."""
+    out = folder / "pages"
+    command = [sys.executable, "-m", "flexkit.cli", "report", "--out", str(out), "--timeout", "3600"]
+    made, _ = timed(command, os.environ | {"FLEXKIT_DATA": str(store)}, folder)
+    rows = []
+    for page in sorted(out.glob("*/latest.html")):
+        readable, alive = (statistics.median(times) for times in zip(*opened(page, rounds), strict=True))
+        shown = f"{readable:.0f} ms; all figures live after {alive:.0f} ms; {page.stat().st_size / 1000:,.0f} kB"
+        rows.append((f"`{page.parent.name}`: load to readable", shown, "≤ 1,000 ms", readable <= 1000))
+    print(f"(all five reports on {store.name} made in {made:.0f} s)")
+    return rows
+
+
+def opened(page: Path, rounds: int) -> list[tuple[float, float]]:
+    """Of each of *rounds* loads in a new Chromium: first contentful paint, and all figures drawn by Vega."""
+    from playwright.sync_api import sync_playwright
+
+    found = []
+    with sync_playwright() as playwright:
+        for _ in range(rounds):
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"]
+            )
+            # As tall as the page, so that every figure is near what is seen and is drawn.
+            view = chromium.new_page(viewport={"width": 1280, "height": 9000})
+            view.goto(page.as_uri())
+            end = time.monotonic() + 60
+            while not view.evaluate("[...document.querySelectorAll('[data-chart]')].every(f => f.dataset.state)"):
+                if time.monotonic() > end:
+                    raise SystemExit(f"{page.parent.name}: not every figure was drawn within a minute")
+                view.wait_for_timeout(10)
+            alive = view.evaluate("performance.now()")
+            painted = view.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+            found.append((painted, alive))
+            chromium.close()
+    return found
 
 
 def start_up(rounds: int) -> Row:

@@ -92,7 +92,7 @@ def fix_marks(
     ).cast(pl.Int8)
     for (line, place), own in shown.group_by("line", third.alias("place"), maintain_order=True):
         side: Any = {"align": "right", "dx": -5} if place == 2 else {"align": "left", "dx": 5}
-        room = WIDTH * (0.5, 0.36, 0.5)[int(place)]
+        room = WIDTH * (0.5, 0.29, 0.5)[int(place)]
         text = alt.Chart(own.drop("place", strict=False)).mark_text(
             color=FIX, baseline="top", y=2 + _LINE * line, fontSize=11, limit=room, clip=True, **side
         )
