@@ -54,12 +54,25 @@ def sequence(ranked: pl.DataFrame) -> pl.DataFrame:
     return steps.select(label=_said("fix_id", fix_label), before=pl.col("after") + gain, after="after", prevented=gain)
 
 
+MOST_PAIRS = 16
+"""Pairs of handlers that a chart has room for; where names carry an id of their own there are thousands."""
+
+
 def pairs(counts: pl.DataFrame) -> pl.DataFrame:
     """The *counts* of `tallies.by_handlers` with each pair as one text, for `charts.by_handler`."""
     first, second = (pl.col(name).fill_null("unknown") for name in ("first_handler", "second_handler"))
     twice = pl.when(pl.col("first_handler") == pl.col("second_handler"))
     pair = twice.then(pl.format("{}, twice", first)).otherwise(pl.format("{}, then {}", first, second))
-    return counts.select(pair.alias("handlers"), "cause", "count")
+    named = counts.select(pair.alias("handlers"), "cause", "count")
+    totals = named.group_by("handlers").agg(pl.col("count").sum()).sort("count", "handlers", descending=[True, False])
+    if totals.height <= MOST_PAIRS:
+        return named
+    shown = pl.col("handlers").is_in(totals["handlers"].head(MOST_PAIRS - 1).implode())
+    rest = pl.format("{} other pairs", pl.lit(totals.height - MOST_PAIRS + 1))
+    grouped = named.with_columns(pl.when(shown).then("handlers").otherwise(rest)).group_by(
+        "handlers", "cause", maintain_order=True
+    )
+    return grouped.agg(pl.col("count").sum())
 
 
 def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:
@@ -87,6 +100,24 @@ _WHO = pl.col("handler").replace({"worker": AGENT, "user": AGENT})
 def reading_list(found: pl.DataFrame) -> pl.DataFrame:
     """The interactions of `tallies.worth_reading` as a page lists them."""
     return found.with_columns(_said("cause", cause_label))
+
+
+def largest_units(units: pl.DataFrame, *, most: int = 400) -> pl.DataFrame:
+    """Those *units* of `rates.funnel` that a chart has room for: outliers first, then by size."""
+    kept = units.sort("is_outlier", "exposure", "unit", descending=[True, True, False]).head(most)
+    return kept.sort("exposure", "unit", descending=[True, False])
+
+
+MOST_GAPS = 400
+"""Gaps between duplicates up to which each is drawn; of more, the longest that ended on each day."""
+
+
+def longest_gaps(gaps: pl.DataFrame) -> pl.DataFrame:
+    """The *gaps* of `rates.time_between` that a chart has room for, by time."""
+    if gaps.height <= MOST_GAPS:
+        return gaps
+    day = pl.col("date").dt.date()
+    return gaps.sort("value", descending=True).unique(day, keep="first", maintain_order=True).sort("date")
 
 
 def about(analyses: Sequence[Analysis], fix_id: str = "") -> Analysis | None:

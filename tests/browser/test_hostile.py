@@ -29,6 +29,8 @@ HOSTILE = [
     "]]>--><b>",
     "\u202etxt.exe",
     "$\\href{javascript:alert(11)}{x}$",
+    "\\(\\href{javascript:alert(13)}{y}\\)",
+    "$$\\unicode{x3c}img src=x onerror=alert(14)$$",
     "</title><h1>evil</h1>",
 ]
 
@@ -81,6 +83,17 @@ def test_hostile_text_is_still_there_to_be_read(open_page: Open, hostile: Path) 
     watched = open_page(hostile / "hostile" / "latest.html")
 
     assert "<img src=x onerror=alert(2)>" in watched.page.locator("body").inner_text()
+
+
+def test_formulas_are_text_in_captions_as_in_markdown(open_page: Open, hostile: Path) -> None:
+    watched = open_page(hostile / "hostile" / "latest.html")
+    shown = watched.page.locator("main").inner_text()
+
+    for formula in ("$\\href{javascript:alert(11)}{x}$", "$$\\unicode{x3c}img src=x onerror=alert(14)$$"):
+        assert shown.count(formula) >= 2
+    assert "\\(\\href{javascript:alert(13)}{y}\\)" in shown
+    assert watched.page.evaluate("typeof MathJax") == "undefined"
+    assert watched.page.locator("mjx-container, .MathJax, math").count() == 0
 
 
 def test_a_failure_page_is_readable_by_everyone(open_page: Open, hostile: Path) -> None:

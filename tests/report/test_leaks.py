@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ import pytest
 import flexkit
 from flexkit.cli import main
 from flexkit.report.folder import LocalFolder
+from flexkit.report.run import run_reports
+from tests.report.notebooks import answering, notebook
 from tests.report.planted import PERSONAL, planted_reports
 
 if TYPE_CHECKING:
@@ -47,6 +50,21 @@ def test_no_personal_data_and_no_place_is_in_any_artefact(planted: tuple[Path, P
     for path in artefacts:
         text = path.read_text()
         assert [secret for secret in [*PERSONAL, str(store.parent), str(store)] if secret in text] == [], path.name
+
+
+def test_an_error_that_quotes_evidence_leaks_it_into_no_log_and_no_page(tmp_path: Path) -> None:
+    quoted = ["+15551234567", "alice.doe@example.com", "alice.doe%40example.com", "203.0.113.77", str(tmp_path)]
+    said = " ".join([*quoted, "token=s3cr3t-T0ken", "\x1b[31mred"])
+    path = notebook(tmp_path, "quoting", f"print({said!r}); raise ValueError({said!r})", answering())
+    logged: list[str] = []
+
+    summary = run_reports([str(path)], data=tmp_path / "store", out=tmp_path / "out", progress=logged.append)
+
+    left = "".join(file.read_text() for file in (tmp_path / "out").rglob("*.*") if file.suffix in (".html", ".json"))
+    for told in ("\n".join(logged), json.dumps(summary.to_dict()["reports"][0]["error"]), left):
+        assert "ValueError: [phone] [email] [email] [ip]" in told
+        for hidden in (*quoted, "s3cr3t-T0ken", "\x1b"):
+            assert hidden not in told
 
 
 def test_hostile_names_make_no_element_and_no_link(planted: tuple[Path, Path]) -> None:

@@ -21,6 +21,8 @@ from flexkit.report import run as run_module
 from flexkit.report.folder import LocalFolder
 from flexkit.report.run import ReportSummary, run_reports
 from flexkit.settings import settings
+from flexkit.tables.schema import REJECTS
+from flexkit.tables.store import Store
 from tests.report.notebooks import answering, drawing, notebook
 
 if TYPE_CHECKING:
@@ -339,7 +341,9 @@ def test_a_run_that_is_stopped_ends_at_once_and_leaves_no_report(
 ) -> None:
     path = notebook(shelf, "slow", f"open({str(tmp_path / 'begun')!r}, 'w'); import time; time.sleep(60)", answering())
     out = tmp_path / "out"
-    command = ["report", str(path), "--out", str(out)]
+    held = tmp_path / "held"
+    Store(held).add({"rejects": REJECTS.empty()})
+    command = ["report", str(path), "--out", str(out), "--data", str(held)]
     script = f"import sys; from flexkit.cli import main; sys.exit(main({command!r}))"
     running = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     until((tmp_path / "begun").exists)
