@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import polars as pl
 
-from flexkit.analyse import heavy_pass
+from flexkit.analyse import fast_pass
 from flexkit.analyse.linking import LINKS, prepared
 from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Intent, SignalKind, Source
@@ -114,8 +114,7 @@ def _links(signals: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _moments(signals: pl.LazyFrame) -> pl.LazyFrame:
-    found: pl.LazyFrame = heavy_pass.partials(signals)
-    return found.sort("ikey")
+    return fast_pass.partials(signals).sort("ikey")
 
 
 def _intents(signals: pl.LazyFrame) -> pl.LazyFrame:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.heavy_pass import IN_VAIN, READ
+from flexkit.analyse.fast_pass import KINDS, ending
+from flexkit.analyse.heavy_pass import READ
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +21,11 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 _NEVER = np.iinfo(np.int64).max
-KINDS = pl.Enum(READ)
-"""Kinds of signals that the pass reads, as numbers."""
 
 
 def read(signals: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """What of *signals* is sorted: ``ikey``, ``us``, ``kind``, and *more* columns of those that were not in vain."""
-    outcome = pl.col("outcome")
-    ends = signals.filter(pl.col("kind").is_in(READ), outcome.is_null() | ~outcome.is_in(IN_VAIN))
-    return ends.select("ikey", *more, "kind", us="occurred_us")
+    return ending(signals).select("ikey", *more, "kind", us="occurred_us")
 
 
 class Runs:

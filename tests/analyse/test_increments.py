@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from flexkit.analyse import extracts, heavy_pass, increments
+from flexkit.analyse import extracts, fast_pass, heavy_pass, increments
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables.parts import Parts
@@ -33,6 +33,15 @@ def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame
         f"{key[0]}-{rows.height}-{number}": rows.lazy()
         for key, rows in signals.partition_by("day", as_dict=True).items()
     }
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(seed: int) -> None:
+    signals = adversarial(seed).lazy()
+
+    assert fast_pass.answer(signals).equals(heavy_pass.answer(signals).collect())
+    own, portable = fast_pass.partials(signals).collect(), heavy_pass.partials(signals).collect()
+    assert own.sort("ikey").equals(portable.sort("ikey"))
 
 
 def adversarial(seed: int, days: int = 12) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flexkit.analyse import heavy_pass
+from flexkit.analyse import fast_pass, heavy_pass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def _signals(path: Path) -> pl.LazyFrame:
 
 def flexkit(path: Path) -> Answer:
     """flexkit's pass from the store."""
-    return list(heavy_pass.answer(_signals(path)).collect(engine="streaming").rows())
+    return list(fast_pass.answer(_signals(path)).rows())
 
 
 def flexkit_portable(path: Path) -> Answer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse import extracts, heavy_pass, increments
+from flexkit.analyse import extracts, fast_pass, increments
 from flexkit.tables import store_upkeep
 from flexkit.tables.schema import SIGNALS, signal_keys
 from flexkit.tables.store import Store
@@ -89,7 +89,7 @@ def _one_more_day(path: Path) -> list[Row]:
     _signals.write(DeltaFolder(str(path / "tables" / "signals"), SIGNALS), pl.concat([more, late]))
     after = _all_results(path)
     found = increments.counts(store.days("signals"), store.parts(extracts.__name__))
-    equal = found.rows() == heavy_pass.answer(store.table("signals")).collect(engine="streaming").rows()
+    equal = found.rows() == fast_pass.answer(store.table("signals")).rows()
     each = ", ".join(f"{name} {_told(after[name])} of {_told(before[name])}" for name in _RESULTS)
     share = sum(took for took, _ in after.values()) / sum(took for took, _ in before.values())
     return [Row("one more day", "of the full computation", share, 0.05, f"{each}; counts equal: {equal}")]
@@ -152,7 +152,7 @@ def _reading_after_batches(path: Path) -> list[Row]:
     folder = DeltaFolder(str(path / "tables" / "signals"), SIGNALS)
 
     def read() -> object:
-        return heavy_pass.answer(store.table("signals")).collect(engine="streaming")
+        return fast_pass.answer(store.table("signals"))
 
     read()
     after = _middle([_timed(read) for _ in range(_ROUNDS)])
