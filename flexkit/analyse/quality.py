@@ -116,7 +116,9 @@ class StoreStatus:
             told += ["", "Handlers that handlers.toml does not name:"]
             told += _shown(
                 self.unnamed,
-                lambda row: f"  {row['handler']} ({row['source']}, {row['operation']}, {row['signals']:,} signals)",
+                lambda row: (
+                    f"  {row['handler']} ({row['source']}, {row['operation']}, {_many(row['signals'], 'signal')})"
+                ),
             )
         return [*told, *([""] if self.advice else []), *self.advice]
 
@@ -253,7 +255,7 @@ def _advice(sources: pl.DataFrame, coverage: pl.DataFrame, unnamed: pl.DataFrame
         elif left < NEAR:
             told.append(
                 f"{source}: the last window ends {stamp(last)}; Twilio keeps 30 days. Run 'flexkit fetch' within "
-                f"{left.days} days."
+                f"{_many(left.days, 'day')}."
             )
     if sources.is_empty():
         return [*told, "Nothing is held. Run 'flexkit fetch', or read files with 'flexkit import FILE'."]
@@ -275,6 +277,10 @@ def _age(hours: float | None) -> str:
     if hours is None or hours < 0:
         return ""
     return f" ({hours:.0f} h ago)" if hours < 48 else f" ({hours / 24:.0f} days ago)"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _reason(text: str | None) -> str:

@@ -79,7 +79,7 @@ def start_alerts(run: Run) -> None:
 
     for sid in unseen(run.held.alerts_without_detail(run.window), detailed):
         run.jobs.add(_alert_detail, run, sid)
-    WindowReader(run, timed, run.held.open_windows(timed.source, timed.resource, run.window), keep).start()
+    WindowReader(run, timed, keep).start()
 
 
 async def _alert_detail(run: Run, sid: str) -> None:
@@ -99,8 +99,7 @@ def start_audit_events(run: Run) -> None:
     def keep(items: list[Any], covered: list[Covered]) -> Awaitable[None]:
         return _put(run, timed, RecordKind.AUDIT_EVENT, texts(items), covered)
 
-    spans = run.held.open_windows(timed.source, timed.resource, run.window)
-    WindowReader(run, timed, spans, keep).start()
+    WindowReader(run, timed, keep).start()
 
 
 def start_task_events(run: Run, workspace: str) -> None:
@@ -112,8 +111,7 @@ def start_task_events(run: Run, workspace: str) -> None:
         find(run, told)
         return _put(run, timed, RecordKind.TASK_EVENT, told, covered)
 
-    spans = run.held.open_windows(timed.source, timed.resource, run.window)
-    WindowReader(run, timed, spans, keep).start()
+    WindowReader(run, timed, keep).start()
 
 
 def _put(run: Run, timed: Timed, kind: RecordKind, told: list[str], covered: list[Covered]) -> Awaitable[None]:

@@ -132,8 +132,7 @@ def _start_executions(run: Run, flow: str, *, is_closing: bool) -> None:
         for item in unread:
             run.jobs.add(_read_one, run, item, part, is_closing)
 
-    spans = run.held.open_windows(timed.source, timed.resource, run.window)
-    WindowReader(run, timed, spans, keep).start()
+    WindowReader(run, timed, keep).start()
 
 
 @dataclass

@@ -56,15 +56,13 @@ class Timed:
 
 
 class WindowReader:
-    """Reads the open *spans* of one resource; *keep* takes the items of a slice and returns what is to be awaited."""
+    """Reads the open windows of one resource; *keep* takes the items of a slice and returns what is to be awaited."""
 
-    def __init__(
-        self, run: Run, timed: Timed, spans: list[Window], keep: Callable[[list[Any], list[Covered]], Awaitable[None]]
-    ) -> None:
+    def __init__(self, run: Run, timed: Timed, keep: Callable[[list[Any], list[Covered]], Awaitable[None]]) -> None:
         self._run = run
         self._timed = timed
         self._keep = keep
-        self._slices = Slices(spans)
+        self._slices = Slices(run.held.open_windows(timed.source, timed.resource, run.window))
         self._changed = asyncio.Event()
         self._reading = 0
 
