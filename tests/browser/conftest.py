@@ -56,11 +56,10 @@ class Watched:
 
     def reveal(self) -> None:
         """Scroll through the page, so that every figure comes to life, and wait until all have."""
-        height = self.page.evaluate("document.body.scrollHeight")
-        for place in range(0, height, 700):
-            self.page.evaluate(f"scrollTo(0, {place})")
-            self.page.wait_for_timeout(30)
-        self.until("[...document.querySelectorAll('[data-chart]')].every(f => f.dataset.state)")
+        self.until(
+            "(() => { const still = [...document.querySelectorAll('[data-chart]')].find(f => !f.dataset.state);"
+            " still?.scrollIntoView(); return !still; })()"
+        )
         self.page.evaluate("scrollTo(0, 0)")
 
     def until(self, true: str, *, seconds: float = 30) -> None:
