@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,22 @@ def test_the_analysis_imports_neither_pictures_nor_network() -> None:
     loaded = loaded_by("import " + ", ".join(names))
 
     assert not loaded & {"altair", "twilio", "aiohttp", "deltalake", "papermill", "nbconvert", "statsmodels"}
+
+
+def on_loading(path: Path) -> set[str]:
+    """The places in flexkit that loading *path* loads, its own packages aside."""
+    own = {parent.relative_to(PACKAGE).as_posix() for parent in path.parents if parent.is_relative_to(PACKAGE)}
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "flexkit":
+            named = [f"{node.module}.{alias.name}" for alias in node.names]
+            for name in (node.module or "", *named):
+                parts = name.split(".")[1:]
+                packages = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+                found.update(f"{package}/__init__.py" for package in packages if package not in own)
+                found.add("/".join(parts) + ".py")
+    return {name for name in found if (PACKAGE / name).is_file()} - {place(path)}
+
+
+def test_no_module_waits_for_itself_whichever_is_loaded_first() -> None:
+    TopologicalSorter({place(path): on_loading(path) for path in MODULES}).prepare()

@@ -10,8 +10,8 @@ import polars as pl
 from flexkit.analyse.handlers import AGENT
 from flexkit.analyse.standout import ANY_CAUSE
 from flexkit.analyse.tallies import worth_reading
-from flexkit.present.words.labels import cause_label, fix_label, kind_words, missing_label, source_label
-from flexkit.present.words.verdicts import verdict_label
+from flexkit.present.labels import cause_label, fix_label, kind_words, missing_label, source_label
+from flexkit.present.verdicts import verdict_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,25 +54,19 @@ def sequence(ranked: pl.DataFrame) -> pl.DataFrame:
     return steps.select(label=_said("fix_id", fix_label), before=pl.col("after") + gain, after="after", prevented=gain)
 
 
-MOST_PAIRS = 16
-"""Pairs of handlers that a chart has room for; where names carry an id of their own there are thousands."""
-
-
-def pairs(counts: pl.DataFrame) -> pl.DataFrame:
-    """The *counts* of `tallies.by_handlers` with each pair as one text, for `charts.by_handler`."""
+def pairs(counts: pl.DataFrame, *, most: int = 16) -> pl.DataFrame:
+    """The *counts* of `tallies.by_handlers` with each pair as one text, the rare ones together: names may carry ids."""
     first, second = (pl.col(name).fill_null("unknown") for name in ("first_handler", "second_handler"))
     twice = pl.when(pl.col("first_handler") == pl.col("second_handler"))
     pair = twice.then(pl.format("{}, twice", first)).otherwise(pl.format("{}, then {}", first, second))
     named = counts.select(pair.alias("handlers"), "cause", "count")
     totals = named.group_by("handlers").agg(pl.col("count").sum()).sort("count", "handlers", descending=[True, False])
-    if totals.height <= MOST_PAIRS:
+    if totals.height <= most:
         return named
-    shown = pl.col("handlers").is_in(totals["handlers"].head(MOST_PAIRS - 1).implode())
-    rest = pl.format("{} other pairs", pl.lit(totals.height - MOST_PAIRS + 1))
-    grouped = named.with_columns(pl.when(shown).then("handlers").otherwise(rest)).group_by(
-        "handlers", "cause", maintain_order=True
-    )
-    return grouped.agg(pl.col("count").sum())
+    shown = pl.col("handlers").is_in(totals["handlers"].head(most - 1).implode())
+    rest = pl.format("{} other pairs", pl.lit(totals.height - most + 1))
+    together = named.with_columns(pl.when(shown).then("handlers").otherwise(rest))
+    return together.group_by("handlers", "cause", maintain_order=True).agg(pl.col("count").sum())
 
 
 def changes(per_handler: pl.DataFrame, *, most: int = 12) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.explain import explain
 from flexkit.analyse.missing import what_to_collect
 from flexkit.errors import UsageError
-from flexkit.present.words.labels import kind_words
+from flexkit.present.labels import kind_words
 from flexkit.terms import Cause, Source
 
 if TYPE_CHECKING:

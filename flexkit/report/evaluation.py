@@ -6,7 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from flexkit.analyse.evaluate import NONE
-from flexkit.present.words.labels import cause_label
+from flexkit.present.labels import cause_label
 from flexkit.report.folder import folder
 from flexkit.report.pages import environment, policy
 

@@ -114,10 +114,10 @@ def _connection(folder: Path) -> Path:
 def environment(data: Path, profile: Path, *, threads: int = 0) -> dict[str, str]:
     """What a kernel gets of this process's environment: the data folder, but no secret."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
-    # A profile of the user's own would make a run depend on who starts it.
     if threads:
         # Kernels that run side by side would otherwise each start threads for the whole machine.
         for name in ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             kept.setdefault(name, str(threads))
+    # A profile of the user's own would make a run depend on who starts it.
     own = {"FLEXKIT_DATA": str(data.resolve()), "IPYTHONDIR": str(profile), "JPY_PARENT_PID": str(os.getpid())}
     return kept | own

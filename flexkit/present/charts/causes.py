@@ -17,8 +17,8 @@ from flexkit.present.charts.theme import (
     cause_scale,
     themed,
 )
+from flexkit.present.labels import CAUSE_LABELS, cause_label
 from flexkit.present.lean import without_grammar
-from flexkit.present.words.labels import CAUSE_LABELS, cause_label
 
 with without_grammar():
     import altair as alt

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
+from flexkit.present.labels import FIX_OF_CAUSE, cause_label, fix_label, missing_label
 from flexkit.present.numbers import count, duration, listed, number, percent
-from flexkit.present.words.labels import FIX_OF_CAUSE, cause_label, fix_label, missing_label
 from flexkit.present.words.said import Said, days_of
 from flexkit.terms import Cause, Verdict
 

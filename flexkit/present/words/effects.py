@@ -9,8 +9,8 @@ import polars as pl
 
 from flexkit.present.answer import Answer, Tile
 from flexkit.present.numbers import count, listed, number, percent, rough, sentence, span
+from flexkit.present.verdicts import reason_label, verdict_label
 from flexkit.present.words.said import Said, long_day
-from flexkit.present.words.verdicts import reason_label, verdict_label
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from flexkit.analyse.missing import what_to_collect
 from flexkit.present.answer import Answer, Tile
+from flexkit.present.labels import FIX_OF_CAUSE, cause_label, fix_label, source_label
 from flexkit.present.numbers import count, duration, listed
-from flexkit.present.words.labels import FIX_OF_CAUSE, cause_label, fix_label, source_label
 from flexkit.present.words.said import Said, long_day
 from flexkit.terms import Cause, Missing, Status, Verdict
 

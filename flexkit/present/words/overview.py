@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
+from flexkit.present.labels import cause_label, fix_label
 from flexkit.present.numbers import count, percent, rough, span
 from flexkit.present.words.effects import fixes as of_fixes
-from flexkit.present.words.labels import cause_label, fix_label
 from flexkit.present.words.rates import NEVER, rate
 from flexkit.present.words.replay import first_fix
 from flexkit.terms import Cause, Verdict

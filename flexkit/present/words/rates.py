@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.present.answer import Answer, Tile
+from flexkit.present.frames import MOST_GAPS
 from flexkit.present.numbers import count, duration, listed, percent, rough, span
 from flexkit.present.words.said import Said, day, days_of
 from flexkit.terms import Verdict
@@ -242,8 +243,6 @@ def days_between(gaps: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
         "Higher is better. A diamond is a gap longer than the process so far explains. For telling how rare they are, "
         "not for alarms."
     )
-    from flexkit.present.frames import MOST_GAPS
-
     if gaps.height > MOST_GAPS:
         caption = f"Of {count(gaps.height, 'gap')} the longest of each day is drawn. {caption}"
     return Said(title, subtitle, f"Stems of {count(gaps.height, 'gap')} in days.", caption)

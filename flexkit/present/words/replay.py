@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.present import frames
+from flexkit.present.labels import fix_label
 from flexkit.present.numbers import count, listed, number, percent, rough, span
-from flexkit.present.words.labels import fix_label
 from flexkit.present.words.said import Said, days_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.present.answer import Provenance
+from flexkit.present.labels import source_label
 from flexkit.present.numbers import count, duration, listed, percent, sentence
-from flexkit.present.words.labels import source_label
 from flexkit.present.words.said import Said, days_of
 from flexkit.window import stamp
 
