@@ -19,6 +19,7 @@ from tests.server.api import PASSWORD, TwilioServer
 from tests.server.faults import Fault, error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.server.http import Request
@@ -121,9 +122,21 @@ def test_an_unreachable_twilio_is_said_to_be_so(tmp_path: Path, base: str, said:
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT as at a terminal: a script that starts the tests with ``&`` has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("is_ignored", [False, True], ids=["at a terminal", "with Ctrl-C ignored"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_scheduler_that_ends_it_gets_what_was_read_stored_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_ignored: bool
 ) -> None:
+    if is_ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     account = small()
     with TwilioServer(account) as server:
         monkeypatch.setattr("flexkit.settings.settings", lambda: settings_for(server))
@@ -135,6 +148,7 @@ def test_a_scheduler_that_ends_it_gets_what_was_read_stored_first(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupted_fetch_stores_what_it_read(tmp_path: Path) -> None:
     account = small()
     with TwilioServer(account) as server:

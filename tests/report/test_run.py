@@ -344,7 +344,9 @@ def test_a_run_that_is_stopped_ends_at_once_and_leaves_no_report(
     held = tmp_path / "held"
     Store(held).add({"rejects": REJECTS.empty()})
     command = ["report", str(path), "--out", str(out), "--data", str(held)]
-    script = f"import sys; from flexkit.cli import main; sys.exit(main({command!r}))"
+    # As at a terminal: a script that starts the tests with "&" has SIGINT ignored.
+    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{listens}; import sys; from flexkit.cli import main; sys.exit(main({command!r}))"
     running = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     until((tmp_path / "begun").exists)
 
