@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from flexkit.tables.schema import ALERTS, SIGNALS, key64
+from flexkit.tables.keys import key64
+from flexkit.tables.schema import ALERTS, SIGNALS
 from flexkit.terms import Origin, SignalKind, Source
 
 ERROR_CODE = "80906"

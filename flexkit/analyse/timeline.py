@@ -11,7 +11,7 @@ from flexkit.analyse.affected import evidence_of
 from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.handlers import named
-from flexkit.tables.schema import TERMINAL_KINDS
+from flexkit.tables.keys import TERMINAL_KINDS
 from flexkit.terms import SignalKind, Source
 
 if TYPE_CHECKING:

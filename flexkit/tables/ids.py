@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.tables.schema import key64, signal_keys
+from flexkit.tables.keys import key64, signal_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

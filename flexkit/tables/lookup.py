@@ -6,7 +6,8 @@ import datetime as dt
 
 import polars as pl
 
-from flexkit.tables.schema import SIGNALS, key64
+from flexkit.tables.keys import key64
+from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Source
 
 LINKS = ("channel_sid", "conversation_sid", "task_sid")

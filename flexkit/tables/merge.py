@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flexkit.tables.ids import derive, digests, identity
-from flexkit.tables.schema import REJECTS, Table
+from flexkit.tables.schema import REJECTS
 from flexkit.terms import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from flexkit.tables.table import Table
 
 WHERE = "record_origin"
 """Optional column beside a table's own: file and line, for reports of contradictions; never stored."""

@@ -6,61 +6,15 @@ A table's columns are listed once, here, with a sentence each. Stored instants a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import polars as pl
 
-from flexkit.errors import SchemaError
+from flexkit.tables.table import Column, Table
 
 INSTANT = pl.Datetime("us", "UTC")
 SIDS = pl.List(pl.String)
 
 SID_PATTERN = r"^[A-Za-z]{2}[0-9a-fA-F]{32}$"
 """Any Twilio SID: two letters and 32 hexadecimal digits (source: Twilio's OpenAPI documents)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: its name, type, and what it holds."""
-
-    name: str
-    dtype: pl.DataType | type[pl.DataType]
-    meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One stored table: what a row is, its key, its columns, and the instant that dates a row."""
-
-    name: str
-    row: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    time: str | None = None
-    mutable: bool = False
-
-    @property
-    def dtypes(self) -> dict[str, pl.DataType | type[pl.DataType]]:
-        """Column names and types, in order."""
-        return {column.name: column.dtype for column in self.columns}
-
-    def empty(self) -> pl.DataFrame:
-        """A frame of this table without rows."""
-        return pl.DataFrame(schema=self.dtypes)
-
-    def conform(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """*frame* with every column of this table: absent ones are null, types are cast, extras dropped."""
-        held = frame.collect_schema()
-        return frame.select(
-            (pl.col(c.name) if c.name in held else pl.lit(None)).cast(c.dtype).alias(c.name) for c in self.columns
-        )
-
-    def require(self, frame: pl.LazyFrame, *names: str) -> None:
-        """Raise `SchemaError` where *frame* lacks one of *names*."""
-        held = frame.collect_schema().names()
-        if missing := [name for name in names if name not in held]:
-            msg = f"{self.name} has no column {', '.join(missing)}. It has: {', '.join(held)}."
-            raise SchemaError(msg)
 
 
 def _sid(name: str, prefix: str, meaning: str) -> Column:
@@ -374,47 +328,3 @@ TABLES: dict[str, Table] = {
         COVERAGE,
     )
 }
-
-TERMINAL_KINDS: tuple[str, ...] = (
-    "channel_closed",
-    "close_channel_requested",
-    "close_participant_requested",
-    "close_conversation_requested",
-    "complete_requested",
-    "conversation_closed",
-    "reservation_completed",
-    "reservation_wrapup",
-    "task_canceled",
-    "task_completed",
-    "task_deleted",
-    "task_wrapup",
-    "warning",
-    "workflow_timeout",
-)
-"""Kinds of signals that can complete an interaction, or show that it was completed (``is_terminal``).
-
-A Studio step is not among them: whether it can close anything is known only from its flow's definition.
-"""
-
-
-def key64(sid: str) -> pl.Expr:
-    """Column *sid* as a signed 64-bit key of its 32 hexadecimal digits; null without them.
-
-    Both halves count, the first shifted by a bit, because SIDs made by people (tests, demos, masks) often differ in
-    their last digits only, or are one digit repeated.
-    """
-    plain = pl.when(pl.col(sid).str.contains("^[A-Za-z]{2}[0-9a-fA-F]{32}")).then(pl.col(sid))
-    first, last = (plain.str.slice(start, 16).str.decode("hex") for start in (2, 18))
-    unsigned = [half.bin.reinterpret(dtype=pl.UInt64, endianness="big") for half in (first, last)]
-    return (unsigned[0] // 2 ^ unsigned[1]).reinterpret(signed=True)
-
-
-def signal_keys() -> list[pl.Expr]:
-    """The derived columns of `SIGNALS` that follow from its other columns alone (all but ``tkey``)."""
-    return [
-        pl.col("occurred_at").dt.epoch("us").alias("occurred_us"),
-        key64("interaction_sid").alias("ikey"),
-        key64("signal_id").alias("ekey"),
-        pl.col("kind").is_in(TERMINAL_KINDS).alias("is_terminal"),
-        pl.col("occurred_at").dt.date().alias("day"),
-    ]

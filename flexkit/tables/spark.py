@@ -12,7 +12,7 @@ from flexkit.tables.schema import SIGNALS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flexkit.tables.schema import Table
+    from flexkit.tables.table import Table
 
 
 def session() -> Any:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 import polars as pl
 
-from flexkit.environment import may_hold
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables.cache import Cache, code_of, identity
 from flexkit.tables.declared import read_fixes, read_handlers
@@ -24,25 +20,30 @@ from flexkit.tables.schema import TABLES
 from flexkit.tables.store_delta import NO_VERSION, Added, DeltaFolder
 from flexkit.tables.store_failures import explained
 from flexkit.tables.store_format import FORMAT, META, check_format
+from flexkit.tables.store_key import create_once, kept_redactor, made_redactor
 from flexkit.tables.store_upkeep import compact
+from flexkit.tables.store_version import parsed, version_of, written
 from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
 _CACHE = "cache"
-_KEY = "pseudonym.key"
 _DATED = ("signals", "alerts", "task_events")
-_NEVER = "n"
 
 
 class Result(Protocol):
-    """How a result table is computed from a store, and the instant that dates its rows."""
+    """How a result table is computed from a store (`flexkit.analyse.results.Result`)."""
 
     @property
     def compute(self) -> Callable[[Any, Window | None], pl.LazyFrame]: ...
     @property
     def time(self) -> str | None: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+    @property
+    def is_kept(self) -> bool: ...
 
 
 class Store:
@@ -65,7 +66,7 @@ class Store:
         self.spark = spark
         self._results = dict(results or {})
         check_format(self.path)
-        self._pinned = None if version is None else self._parsed(version)
+        self._pinned = None if version is None else parsed(version, self._uri)
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, version={self.version!r})"
@@ -79,7 +80,7 @@ class Store:
         in each window that it overlaps. Raises `UsageError` for an unknown name.
         """
         if (result := self._results.get(name)) is not None:
-            if not getattr(result, "is_kept", True):
+            if not result.is_kept:
                 return result.compute(self, window)
             if result.time is None:
                 return self._kept(name, result, window)
@@ -129,7 +130,7 @@ class Store:
 
     def handlers(self) -> pl.DataFrame:
         """The user's names for her automations, from ``handlers.toml`` (see `flexkit.tables.declared`)."""
-        return read_handlers(self.path / "handlers.toml", self._redactor_if_any())
+        return read_handlers(self.path / "handlers.toml", kept_redactor(self.path))
 
     def files(self, name: str) -> list[str]:
         """The Parquet files of a stored table, for engines that read them themselves (`flexkit.tables.spark`)."""
@@ -170,11 +171,9 @@ class Store:
 
     def _kept(self, name: str, result: Result, window: Window | None) -> pl.LazyFrame:
         """A result (about *window*), computed once per state of the data and of what the user declared."""
-        # What a result does not tell it may have read, it may have read.
-        reads: tuple[str, ...] = getattr(result, "reads", ("handlers", "fixes"))
 
         def state() -> str:
-            declared = (getattr(self, what)().write_json() for what in reads)
+            declared = (getattr(self, what)().write_json() for what in result.reads)
             return identity(version, code_of(result.compute.__module__), repr(window), *declared)
 
         def computed() -> pl.LazyFrame:
@@ -190,38 +189,11 @@ class Store:
     @property
     def version(self) -> str:
         """The exact state of all tables in a short text: the same text, the same rows."""
-        numbers = self._pinned or {name: self._version_of(name) for name in TABLES}
-        shown = (_NEVER if numbers.get(name) is None else str(numbers[name]) for name in TABLES)
-        return f"{FORMAT}:{'.'.join(shown)}"
+        return written(self._pinned or {name: version_of(self._uri(name)) for name in TABLES})
 
     def at(self, version: str) -> Store:
         """This store as it was at *version* (as it is, for ""); replaced files are kept for thirty days."""
         return Store(self.path, results=self._results, version=version, spark=self.spark) if version else self
-
-    def _version_of(self, name: str) -> int | None:
-        held = DeltaFolder(self._uri(name), TABLES[name]).current()
-        return None if held is None else held.version()
-
-    def _parsed(self, version: str) -> dict[str, int | None]:
-        layout, _, numbers = version.partition(":")
-        parts = numbers.split(".")
-        whole = layout == str(FORMAT) and 0 < len(parts) <= len(TABLES)
-        if not whole or not all(part == _NEVER or part.isdecimal() for part in parts):
-            msg = f"{version!r} is no data version of this store. Take it from 'data_version' in a run.json."
-            raise UsageError(msg)
-        pinned = {name: None if part == _NEVER else int(part) for name, part in zip(TABLES, parts, strict=False)}
-        for name, number in pinned.items():
-            latest = self._version_of(name)
-            if number is not None and (latest is None or number > latest):
-                msg = f"This store has no version {version!r}: its {name} are at {latest}. Is it another folder's?"
-                raise UsageError(msg)
-            if not DeltaFolder(self._uri(name), TABLES[name], version=number).is_whole():
-                msg = (
-                    f"Version {version!r} can no longer be read: files that were replaced are kept for thirty days. "
-                    "Run the report on the data as they are now."
-                )
-                raise StoreError(msg)
-        return pinned
 
     # Writing ------------------------------------------------------------------------------------------
 
@@ -265,28 +237,10 @@ class Store:
         """
         if key:
             return Redactor(key.encode())
-        if (kept := self._redactor_if_any()) is not None:
+        if (kept := kept_redactor(self.path)) is not None:
             return kept
         self._prepare()
-        with explained(f"write {self.path}"):
-            _create_once(self.path / _KEY, secrets.token_hex(32), mode=0o600)
-        kept = self._redactor_if_any()
-        if kept is None:
-            msg = f"The key in {self.path / _KEY} is empty. Restore it, or delete it to begin new pseudonyms."
-            raise StoreError(msg)
-        return kept
-
-    def _redactor_if_any(self) -> Redactor | None:
-        if may_hold("FLEXKIT_PSEUDONYM_KEY"):
-            from flexkit.settings import settings
-
-            if (chosen := settings().flexkit_pseudonym_key) is not None:
-                return Redactor(chosen.get_secret_value().encode())
-        try:
-            key = (self.path / _KEY).read_text(encoding="ascii").strip()
-        except OSError:
-            return None
-        return Redactor(key.encode()) if key else None
+        return made_redactor(self.path)
 
     # The folder ---------------------------------------------------------------------------------------
 
@@ -306,7 +260,7 @@ class Store:
         made = {"format": FORMAT, "created_at": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0))}
         with explained(f"write {self.path}"):
             self.path.mkdir(parents=True, exist_ok=True)
-            _create_once(meta, json.dumps(made) + "\n", mode=0o644)
+            create_once(meta, json.dumps(made) + "\n", mode=0o644)
 
 
 def _of(time: str | None, window: Window) -> pl.Expr:
@@ -319,20 +273,6 @@ def _inside(time: str, window: Window) -> pl.Expr:
 
 def _overlaps(window: Window) -> pl.Expr:
     return (pl.col("start") < window.end) & (pl.col("end") > window.start)
-
-
-def _create_once(path: Path, text: str, *, mode: int) -> None:
-    """Write *path* whole or not at all; a file that another process made first stays."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 __all__ = ["FORMAT", "Added", "Store"]

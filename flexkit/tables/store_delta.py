@@ -19,15 +19,18 @@ from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError
 
 from flexkit.errors import StoreError
 from flexkit.tables.merge import WHERE, merged
-from flexkit.tables.schema import REJECTS, Table
+from flexkit.tables.schema import REJECTS
 from flexkit.tables.store_failures import explained
+from flexkit.tables.store_opened import current, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flexkit.tables.table import Table
 
 NO_VERSION = -1
 """Stands for "this table was not there yet"."""
@@ -59,39 +62,6 @@ class Added:
     changed_rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A table that was opened, and how to see whether it is still the newest."""
-
-    table: DeltaTable
-    log: Path
-    commit: tuple[int, int] | None
-
-    @classmethod
-    def of(cls, uri: str, table: DeltaTable) -> _Opened:
-        log = Path(uri) / "_delta_log"
-        return cls(table, log, _identity(log / f"{table.version():020}.json"))
-
-    def is_current(self, version: int | None) -> bool:
-        """Whether its commit is still in place and, unless an earlier *version* was asked for, the last one."""
-        held = self.table.version()
-        if self.commit is None or _identity(self.log / f"{held:020}.json") != self.commit:
-            return False
-        return version is not None or not (self.log / f"{held + 1:020}.json").exists()
-
-
-_OPENED: dict[tuple[str, int | None], _Opened] = {}
-_OPENED_AT_MOST = 64
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
 class DeltaFolder:
     """The rows of one table in one folder (or object-store URL)."""
 
@@ -104,26 +74,11 @@ class DeltaFolder:
 
     def opened(self) -> DeltaTable | None:
         """The Delta table at this folder's version, or nothing where none was written yet."""
-        if self.version == NO_VERSION:
-            return None
-        with explained(f"read {self.uri}"):
-            try:
-                return DeltaTable(self.uri, version=self.version)
-            except TableNotFoundError:
-                return None
+        return None if self.version == NO_VERSION else opened(self.uri, self.version)
 
     def current(self) -> DeltaTable | None:
-        """The table as `opened` gives it, for reading only: opened once for each of its versions.
-
-        Opening costs 6 ms and more; whether a commit was made since costs two looks at the log's folder.
-        """
-        if (known := _OPENED.get((self.uri, self.version))) is not None and known.is_current(self.version):
-            return known.table
-        if (held := self.opened()) is not None:
-            while len(_OPENED) >= _OPENED_AT_MOST:
-                _OPENED.pop(next(iter(_OPENED)), None)
-            _OPENED[self.uri, self.version] = _Opened.of(self.uri, held)
-        return held
+        """The table as `opened` gives it, for reading only: opened once for each of its versions."""
+        return None if self.version == NO_VERSION else current(self.uri, self.version)
 
     def is_whole(self) -> bool:
         """Whether every file of this version is still there; replaced files are kept for thirty days only."""

@@ -12,7 +12,7 @@ from flexkit.analyse import affected, causes, completed, episodes, linking
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
-from flexkit.tables.schema import key64, signal_keys
+from flexkit.tables.keys import key64, signal_keys
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World, sid
 

@@ -12,7 +12,8 @@ import pytest
 
 from flexkit.analyse import episodes, heavy_pass
 from flexkit.collect.simulate import build, observed_frames, scenario_names
-from flexkit.tables.schema import INSTANT, key64, signal_keys
+from flexkit.tables.keys import key64, signal_keys
+from flexkit.tables.schema import INSTANT
 from tests.analyse.worlds import World
 from tests.bench._engines import native_plan, question
 

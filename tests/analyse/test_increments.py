@@ -11,8 +11,8 @@ import pytest
 from flexkit.analyse import extracts, fast_pass, heavy_pass, increments
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables.keys import signal_keys
 from flexkit.tables.parts import Parts
-from flexkit.tables.schema import signal_keys
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World
 

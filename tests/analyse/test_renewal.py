@@ -14,7 +14,8 @@ from flexkit.analyse import causes, completed, episodes, memory, renewal
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
-from flexkit.tables.schema import SIGNALS, signal_keys
+from flexkit.tables.keys import signal_keys
+from flexkit.tables.schema import SIGNALS
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World, sid
 

@@ -8,7 +8,8 @@ import polars as pl
 
 from flexkit.analyse import causes as of_causes
 from flexkit.analyse import timeline
-from flexkit.tables.schema import COVERAGE, SIGNALS, key64
+from flexkit.tables.keys import key64
+from flexkit.tables.schema import COVERAGE, SIGNALS
 
 T0 = dt.datetime(2026, 10, 1, 10, tzinfo=dt.UTC)
 KD, UO, WT, CH = ("KD" + "a" * 32, "UO" + "b" * 32, "WT" + "c" * 32, "CH" + "d" * 32)

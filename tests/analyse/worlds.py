@@ -8,7 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from flexkit.tables.schema import ALERTS, SIGNALS, signal_keys
+from flexkit.tables.keys import signal_keys
+from flexkit.tables.schema import ALERTS, SIGNALS
 
 NOON = dt.datetime(2026, 10, 5, 12, tzinfo=dt.UTC)
 

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 
 from flexkit.tables import store_delta
-from flexkit.tables.schema import INSTANT, SIGNALS, key64, signal_keys
+from flexkit.tables.keys import key64, signal_keys
+from flexkit.tables.schema import INSTANT, SIGNALS
 from flexkit.tables.store import FORMAT, Store
 from flexkit.tables.store_delta import DeltaFolder
 

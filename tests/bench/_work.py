@@ -16,7 +16,8 @@ import polars as pl
 
 from flexkit.analyse import extracts, fast_pass, increments
 from flexkit.tables import store_upkeep
-from flexkit.tables.schema import SIGNALS, signal_keys
+from flexkit.tables.keys import signal_keys
+from flexkit.tables.schema import SIGNALS
 from flexkit.tables.store import Store
 from flexkit.tables.store_delta import DeltaFolder
 from tests.bench import _signals

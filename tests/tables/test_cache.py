@@ -30,6 +30,7 @@ class Counted:
 
     time: str | None = "at"
     reads: tuple[str, ...] = ("handlers",)
+    is_kept: bool = True
     runs: list[int] = field(default_factory=list)
     plans: list[int] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ import pytest
 from flexkit.analyse.explain import explain
 from flexkit.analyse.timeline import timeline
 from flexkit.collect.simulate import build, observed_frames
-from flexkit.tables.schema import signal_keys
+from flexkit.tables.keys import signal_keys
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World, sid
 

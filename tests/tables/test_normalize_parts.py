@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flexkit.tables.ids import digests
+from flexkit.tables.keys import key64
 from flexkit.tables.normalize import decode
 from flexkit.tables.normalize.checks import instant, precision
 from flexkit.tables.normalize.harvest import Harvest
-from flexkit.tables.schema import key64
 from tests.tables.evidence import NOW, REDACTOR, sid
 
 PATHS = {"a": "a", "b": "b.c", "d": "b.d.e"}

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables import store_delta
 from flexkit.tables.normalize import RecordKind, normalize
-from flexkit.tables.schema import TABLES, Table
+from flexkit.tables.schema import TABLES
 from flexkit.tables.store import Store
+from flexkit.tables.table import Table
 from flexkit.window import Window
 from tests.tables import evidence
 from tests.tables.evidence import NOW, REDACTOR, records, sid, tables
@@ -412,6 +413,8 @@ def test_the_default_window_ends_with_the_newest_event(tmp_path: Path) -> None:
 def test_results_are_tables_like_others(tmp_path: Path) -> None:
     class Count:
         time = "at"
+        reads = ("handlers", "fixes")
+        is_kept = True
 
         def compute(self, store: Store, window: Window | None) -> pl.LazyFrame:
             assert window is None

@@ -16,8 +16,9 @@ from flexkit.collect.simulate.formats import HOST
 from flexkit.collect.simulate.observe import SOURCES, Stream
 from flexkit.collect.simulate.observe_alerts import WARNING_CODE
 from flexkit.collect.simulate.sids import generator
+from flexkit.tables.keys import key64, signal_keys
 from flexkit.tables.redact import Redactor
-from flexkit.tables.schema import ALERTS, COVERAGE, INSTANT, SIGNALS, key64, signal_keys
+from flexkit.tables.schema import ALERTS, COVERAGE, INSTANT, SIGNALS
 from flexkit.terms import CoverageState, Origin, Outcome, SignalKind, TimeKind
 
 if TYPE_CHECKING:
