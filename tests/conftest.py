@@ -25,11 +25,6 @@ _ACCOUNT = ("TWILIO_", "FLEXKIT_")
 _FOR_TESTS = ("FLEXKIT_REFERENCE", "FLEXKIT_OPENAPI", "FLEXKIT_NESTED")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: a third of the time tests wait, for browsers, kernels, servers and pauses."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules that take long come first: the last ones should end together on all workers."""
     long = {item.path for item in items if item.get_closest_marker("slow")}

@@ -37,7 +37,7 @@ def classified(seen: Observed) -> pl.DataFrame:
 def test_many_pieces_give_what_one_gives(observed: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = classified(observed)
     duplicates = episodes.duplicates(observed.signals.lazy(), observed.alerts.lazy()).collect()
-    monkeypatch.setattr(affected, "PIECE", 2)
+    monkeypatch.setattr(affected, "PIECE", 3)
 
     assert whole.height > 5
     # A gap in seconds may differ in its last binary digit: Polars divides single numbers in another way.
@@ -48,7 +48,7 @@ def test_many_pieces_give_what_one_gives(observed: Observed, monkeypatch: pytest
 
 def test_many_pieces_are_as_many_as_asked_for(observed: Observed) -> None:
     seen = affected.Overview.of(observed.signals.lazy(), observed.alerts.lazy())
-    found = list(affected.pieces(seen, size=2))
+    found = list(affected.pieces(seen, size=3))
 
     seen = [set(piece.rows["interaction_sid"].drop_nulls()) for piece in found]
     assert len(found) > 2

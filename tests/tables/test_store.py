@@ -235,14 +235,20 @@ COPIES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("at-once"))
+    store.add(tables(*COPIES))
+    return store
+
+
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(order=st.permutations(COPIES), cut=st.integers(1, len(COPIES) - 1))
 def test_any_order_and_any_batches_give_the_same_tables(
-    tmp_path_factory: pytest.TempPathFactory, order: list[tuple[RecordKind, Any]], cut: int
+    tmp_path_factory: pytest.TempPathFactory, at_once: Store, order: list[tuple[RecordKind, Any]], cut: int
 ) -> None:
-    at_once, in_parts = (Store(tmp_path_factory.mktemp("store")) for _ in range(2))
-    at_once.add(tables(*COPIES))
+    in_parts = Store(tmp_path_factory.mktemp("store"))
     with pytest.MonkeyPatch.context() as patch:
         # Small tables are written anew, large ones merged: one store goes each way.
         patch.setattr(store_delta, "_REWRITTEN_AT_ONCE", -1)
