@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import polars as pl
+from typing import TYPE_CHECKING
 
 from flexkit.terms import Cause, FixKind, Missing, Source
+
+if TYPE_CHECKING:
+    import polars as pl
 
 CAUSE_LABELS: dict[str, str] = {
     Cause.DUPLICATE_PROCESSING: "Same event processed twice",
@@ -79,5 +82,7 @@ def missing_label(missing: str) -> str:
 
 def kind_words(kind: pl.Expr) -> pl.Expr:
     """Kinds of signals in words, Twilio's own names too: ``onInteractionCreated`` is "interaction created"."""
+    import polars as pl
+
     own = kind.str.strip_prefix("on").str.replace_all("([a-z])([A-Z])", "${1} ${2}").str.to_lowercase()
     return pl.when(kind.str.contains("^on[A-Z]")).then(own).otherwise(kind.str.replace_all("_", " "))

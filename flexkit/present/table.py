@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from flexkit.present.labels import cause_label
 from flexkit.present.numbers import NONE, duration, number, percent
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ LIMIT = 120
 """Rows that a page shows of a longer table; it says how many it leaves out."""
 
 _RATE_ENDS = ("_rate", "_share", "completeness")
-_RATES = {"rate", "share", "dup_share", "expected", "lower", "upper", "lo", "hi", "value", "centre"}
+_RATES = {"rate", "share", "dup_share"}
+_BESIDE_A_RATE = {"expected", "lower", "upper", "lo", "hi", "limit_lo", "limit_hi", "value", "centre"}
+"""Bounds, which are of the rate where the table has one; else of a count, a ratio or a number of days."""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d(\.\d+)?)?)?")
-_WORDS = {"cause", "cause_label", "status", "missing", "verdict", "kind", "evidence_kind", "state"}
+_HEADINGS = {"lo": "Low", "hi": "High", "limit_lo": "Limit low", "limit_hi": "Limit high", "rr": "Ratio"}
+_WORDS = {"cause_label", "status", "missing", "verdict", "kind", "evidence_kind", "state"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,16 @@ def _kind(cells: tuple[str, ...]) -> str:
 def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
     """The first *limit* rows of *frame*, formatted by the names and types of its columns.
 
-    Columns named as rates or shares are shown in percent, instants in UTC to the minute, seconds as
-    durations, nulls as a dash.
+    Columns named as rates or shares, and bounds beside a rate, are shown in percent, instants in UTC to the
+    minute, seconds as durations, nulls as a dash.
     """
     # Imported here: a report that only writes tables, which cells made, need not load polars.
     import polars as pl
 
     shown = frame.lazy().collect() if isinstance(frame, pl.LazyFrame) else frame
     head = shown.head(limit)
-    columns = [[_format(name, head.schema[name])(value) for value in head[name]] for name in head.columns]
+    rates = _RATES | (_BESIDE_A_RATE if "rate" in head.columns else set())
+    columns = [[_format(name, head.schema[name], rates)(value) for value in head[name]] for name in head.columns]
     return Table(
         headings=tuple(_heading(name, dtype) for name, dtype in head.schema.items()),
         numeric=tuple(dtype.is_numeric() for dtype in head.schema.values()),
@@ -107,19 +112,23 @@ def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
 
 
 def _heading(name: str, dtype: pl.DataType) -> str:
+    if name in _HEADINGS:
+        return _HEADINGS[name]
     words = name.removesuffix("_seconds").replace("_", " ").strip()
     words = words[:1].upper() + re.sub(r"\bsid\b", "SID", words[1:])
     zone = getattr(dtype, "time_zone", None)
     return f"{words} ({zone})" if zone else words
 
 
-def _format(name: str, dtype: pl.DataType) -> Callable[[Any], str]:
+def _format(name: str, dtype: pl.DataType, rates: set[str]) -> Callable[[Any], str]:
     if name.endswith("_seconds"):
         return _or_none(duration)
     if dtype.is_float():
-        return _or_none(percent if name in _RATES or name.endswith(_RATE_ENDS) else number)
+        return _or_none(percent if name in rates or name.endswith(_RATE_ENDS) else number)
     if dtype.is_integer():
         return _or_none(lambda value: f"{value:,}")
+    if name == "cause":
+        return _or_none(lambda value: cause_label(str(value)))
     if name in _WORDS:
         return _or_none(lambda value: str(value).replace("_", " "))
     return _or_none(_plain)

@@ -45,11 +45,20 @@ def test_cells_are_formatted_by_name_and_type() -> None:
     shown = table(frame)
 
     assert shown.rows[0] == (
-        "2026-10-14", "2026-10-14 09:05", "1.23 %", "2 min 5 s", "20,341", "duplicate processing", "KD_a", "yes",
+        "2026-10-14", "2026-10-14 09:05", "1.23 %", "2 min 5 s", "20,341", "Same event processed twice", "KD_a", "yes",
         "a, b", "–",
     )  # fmt: skip
     assert shown.headings[1] == "Occurred at (UTC)"
     assert shown.headings[3] == "Gap"
+
+
+def test_bounds_are_percent_only_beside_a_rate() -> None:
+    bounds = {"lo": [12.1], "hi": [20.7], "expected": [3.93], "value": [0.135]}
+
+    assert table(pl.DataFrame({"count": [17], "share": [0.68], **bounds})).rows[0] == (
+        "17", "68.0 %", "12.1", "20.7", "3.93", "0.14",
+    )  # fmt: skip
+    assert table(pl.DataFrame({"rate": [0.01], "lo": [0.005], "hi": [0.02]})).rows[0] == ("1.00 %", "0.50 %", "2.00 %")
 
 
 def test_numbers_are_aligned_and_words_are_not() -> None:

@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from flexkit.present.answer import RUN_MIME, Answer, Provenance, Tile
 from flexkit.present.figure import figure
 from flexkit.present.table import table
-from flexkit.report import drawing, html
+from flexkit.report import drawing, html, pages
 from flexkit.report import record as records
 from flexkit.report.drawing import Drawings
 from flexkit.terms import Verdict
@@ -242,3 +242,12 @@ def test_provenance_stands_at_the_foot() -> None:
     assert "1 Oct 2026 to 29 Oct 2026 UTC, the end excluded" in page
     assert "<code>1:3.n</code>" in page
     assert "All held." in page
+
+
+def test_the_colours_of_code_are_for_code_alone() -> None:
+    """Tables name the kind of each column by classes as short as those of highlighted code."""
+    rules = re.findall(r"([^{}]+)\{[^{}]*\}", pages.asset("style.css"))
+    colours = [rule for rule in rules if re.search(r"\.(?:s1|mi|nf|c1|kn)\b", rule)]
+
+    assert len(colours) == 5
+    assert all(rule.strip().startswith("pre ") for rule in colours)
