@@ -30,9 +30,9 @@ def test_the_two_commands_are_one_line_each() -> None:
     assert all("\n" not in COMMANDS[name] for name in SET_UP)
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Path:
-    """A copy of the files that git would hand out, in an empty folder."""
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files that git would hand out, in an empty folder; the two commands follow each other in it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=TOP,
@@ -41,7 +41,7 @@ def fresh(tmp_path: Path) -> Path:
     )
     if listed.returncode:
         pytest.skip("not a git checkout: there is no list of what belongs to it")
-    top = tmp_path / "fresh"
+    top = tmp_path_factory.mktemp("fresh")
     for name in listed.stdout.decode().split("\0"):
         if name and (TOP / name).is_file():
             (top / name).parent.mkdir(parents=True, exist_ok=True)
