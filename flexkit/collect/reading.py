@@ -135,12 +135,15 @@ def json_lines(file: IO[bytes]) -> Iterator[Piece]:
 
 def parsed(text: str) -> Any:
     """The value of JSON *text*; NaN and Infinity, which are no JSON, raise `ValueError`."""
-    return json.loads(text, parse_constant=_no_constant)
+    return _JSON.decode(text)
 
 
 def _no_constant(name: str) -> NoReturn:
     msg = f"{name} is not JSON"
     raise ValueError(msg)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _not_json(text: str, error: Exception) -> str:
@@ -186,7 +189,6 @@ class _Text:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
-        self._json = json.JSONDecoder(parse_constant=_no_constant)
         self._buffer = ""
         self._at = 0
         self._ended = False
@@ -224,7 +226,7 @@ class _Text:
         began = self.line
         while True:
             try:
-                value, end = self._json.raw_decode(self._buffer, self._at)
+                value, end = _JSON.raw_decode(self._buffer, self._at)
             except RecursionError:
                 return Piece(began, problem="the JSON is nested too deeply")
             except ValueError as error:
