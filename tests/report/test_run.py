@@ -351,7 +351,7 @@ def test_a_run_that_is_stopped_ends_at_once_and_leaves_no_report(
     until((tmp_path / "begun").exists)
 
     running.send_signal(signal_)
-    _, said = running.communicate(timeout=10)
+    _, said = running.communicate(timeout=60)
 
     assert running.returncode == 130
     assert said.endswith("flexkit: interrupted; all that was written is kept.\n")
@@ -371,7 +371,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(shelf: Path, tmp_path: P
     assert running.stdout is not None
     assert running.stdout.readline() == "slow: running\n"
     running.kill()
-    running.wait(10)
+    running.wait(60)
 
     summary = run(notebook(shelf, "slow", answering()), out)
 
