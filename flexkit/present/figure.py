@@ -84,9 +84,9 @@ def figure(chart: Any, *, alt: str, caption: str, table: pl.DataFrame | pl.LazyF
 
 def _is_checked() -> bool:
     """Whether Altair checks charts here; a report leaves that to Vega, which draws the same chart at once."""
-    from flexkit.present.lean import without_grammar
+    from flexkit.present.lean import without_checks
 
-    with without_grammar():
+    with without_checks():
         from altair.utils import schemapi
 
     return schemapi.DEBUG_MODE

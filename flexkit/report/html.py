@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from flexkit.present.answer import RUN_MIME
 from flexkit.present.figure import FIGURE_MIME, LAB_MIME
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 from flexkit.present.table import TABLE_MIME, Table
 from flexkit.report import drawing
 from flexkit.report import record as records
 from flexkit.report.pages import TEMPLATES, asset, environment, policy
 
-with without_grammar():
-    from nbconvert.exporters import HTMLExporter
+with without_checks():
+    from nbconvert.exporters.templateexporter import TemplateExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
     from nbformat.v4 import new_markdown_cell, new_notebook
+    from traitlets.config import Config
 
 if TYPE_CHECKING:
     from flexkit.report.drawing import Drawings
@@ -90,8 +92,8 @@ def chart_of(output: Any) -> dict[str, Any] | None:
 class _Figures:
     """The figures of one page: placeholders while the page is put together, drawings at its end.
 
-    nbconvert sends what it makes through an HTML parser, which neither knows SVG nor needs to read a
-    megabyte of it. A placeholder carries a random text that no notebook can guess.
+    nbconvert's templates need not pass on a megabyte of SVG. A placeholder carries a random text that no
+    notebook can guess.
     """
 
     def __init__(self, drawings: Drawings) -> None:
@@ -179,20 +181,28 @@ def _export(exporter: Any, executed: Any, cells: list[Any]) -> str:
 
 
 def _exporter(figures: _Figures | None) -> Any:
-    exporter: Any = HTMLExporter(  # type: ignore[no-untyped-call]
+    # Not nbconvert's HTMLExporter: it carries JupyterLab's style and sends what it made through an HTML parser
+    # for three selectors (half a second), of which no page of ours has use.
+    exporter: Any = TemplateExporter(  # type: ignore[no-untyped-call]
         template_name="cells",
+        file_extension=".html",
         extra_template_basedirs=[str(TEMPLATES)],
-        exclude_anchor_links=True,
-        require_js_url="",
-        mathjax_url="",
-        mermaid_js_url="",
-        # 270 kB of JupyterLab's style that no page of ours uses.
+        config=Config({"NbConvertBase": {"display_data_priority": _SHOWN}}),
         default_preprocessors=[],
     )
+    exporter.register_filter("markdown2html", _markdown)
     exporter.register_filter("harmless", _harmless)
     exporter.register_filter("own_output", figures.own_output if figures else _foreign)
     exporter.register_filter("folded_code", _folded_code)
     return exporter
+
+
+_SHOWN = ["text/html", "text/markdown", "image/png", "image/jpeg", "text/plain"]
+"""The kinds of foreign output that the template has a block for, best first."""
+
+
+def _markdown(source: str) -> str:
+    return str(MarkdownWithMath(renderer=IPythonRenderer(escape=False, exclude_anchor_links=True)).render(source))
 
 
 # What words and foreign output may consist of. No id and no class: they could pose as parts of the page.

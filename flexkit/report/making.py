@@ -124,10 +124,11 @@ class Maker:
     def _report(self, job: Job, stamp: str, good: Record | None, aside: Path, began: float) -> tuple[Record, str]:
         with self._kernel(job, aside) as kernel:
             # Loaded while the kernel boots; importing this module loads none of it.
-            self.drawings.warm_up()
             from flexkit.report import html
             from flexkit.report.execution import execute
 
+            # Two processors have enough to do until here, and nothing is to be drawn before the first cells have run.
+            self.drawings.warm_up()
             base = self._base(job, stamp)
             html.warm_up()
             with self.turns:

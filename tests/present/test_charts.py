@@ -223,7 +223,7 @@ def lab(colour: str, seen: tuple[tuple[float, ...], ...]) -> tuple[float, float,
 
 
 def test_colours_are_fixed_to_causes_whatever_a_chart_shows() -> None:
-    scale = theme.cause_scale(["undetermined", "duplicate_processing"]).to_dict()
+    scale = theme.cause_scale(["undetermined", "duplicate_processing"])
 
     assert dict(zip(scale["domain"], scale["range"], strict=True))["duplicate_processing"] == "#0072b2"
 

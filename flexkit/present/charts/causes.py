@@ -18,12 +18,12 @@ from flexkit.present.charts.theme import (
     themed,
 )
 from flexkit.present.labels import CAUSE_LABELS, cause_label
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
-_COUNTS = alt.Axis(grid=True, tickMinStep=1, tickCount=6, format="~s")
+_COUNTS = {"grid": True, "tickMinStep": 1, "tickCount": 6, "format": "~s"}
 # A race, a webhook's time-out, a retry, a sweeper, a parked conversation.
 _GUIDES = (0.1, 1, 15, 60, 900, 3600, 86_400, 604_800)
 _GUIDE_LABELS = (
@@ -97,7 +97,7 @@ def over_time(
     if daily.is_empty():
         return themed(parts.nothing_to_draw("No duplicate in this window."), title=title, subtitle=subtitle)
     shown = _labelled(parts.wall_clock(daily.select("date", "cause", "count"), "date", zone=zone))
-    heights = alt.Scale(domain=[0, 1.05 * max([1, *shown["count"]])], nice=False)
+    heights = {"domain": [0, 1.05 * max([1, *shown["count"]])], "nice": False}
     causes = shown.sort("rank")["cause"].unique(maintain_order=True).to_list()
     fixes = parts.within(fixes, daily)
     strips = parts.fix_strip(fixes, zone=zone, days=shown)
@@ -109,8 +109,8 @@ def over_time(
             .encode(
                 x=parts.day_axis(zone, field="from", title=None if last else "", labels=last),
                 x2=alt.X2("to:T"),
-                y=alt.Y("count:Q", title=None, scale=heights, axis=alt.Axis(tickCount=2, format="d")),
-                y2=alt.datum(0),
+                y=alt.Y("count:Q", title=None, scale=heights, axis={"tickCount": 2, "format": "d"}),
+                y2=alt.Y2Datum(0),
                 color=alt.Color("cause:N", legend=None, scale=cause_scale([cause])),
                 tooltip=[
                     alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
@@ -142,14 +142,14 @@ def gap_times(bins: pl.DataFrame, *, title: str, subtitle: str) -> Any:
         # Stacked here: Vega-Lite does not stack bars whose ends on the other axis are given.
         above=pl.col("count").cum_sum().over("low")
     ).with_columns(below=pl.col("above") - pl.col("count"))  # fmt: skip
-    axis = alt.Axis(values=list(_GUIDES), labelExpr=_GUIDE_LABELS, grid=True, gridDash=[2, 3], ticks=True)
+    axis = {"values": list(_GUIDES), "labelExpr": _GUIDE_LABELS, "grid": True, "gridDash": [2, 3], "ticks": True}
     bars = alt.Chart(shown).mark_bar(stroke=OUTLINE, strokeWidth=0.7).encode(
         x=alt.X(
-            "low:Q", title="From the first close to the second (log scale)", scale=alt.Scale(type="log", nice=False),
+            "low:Q", title="From the first close to the second (log scale)", scale={"type": "log", "nice": False},
             axis=axis,
         ),
         x2=alt.X2("high:Q"),
-        y=alt.Y("below:Q", title="Duplicates", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(zero=True)),
+        y=alt.Y("below:Q", title="Duplicates", axis={"tickMinStep": 1}, scale={"zero": True}),
         y2=alt.Y2("above:Q"),
         color=_legend(shown),
         tooltip=[
@@ -173,7 +173,7 @@ def stands_out(found: pl.DataFrame, *, title: str, subtitle: str) -> Any:
     shown = shown.with_columns(text=parts.of_counts("label"))
     order = shown["label"].to_list()
     base = alt.Chart(shown).encode(y=parts.rows(order))
-    axis = alt.Axis(grid=True, format="~g", values=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100])
+    axis = {"grid": True, "format": "~g", "values": [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]}
     strong = alt.datum.is_significant
     layers = [
         parts.reference_line(1.0, along_x=True, colour=INK, dash=(1, 0)),
@@ -181,16 +181,16 @@ def stands_out(found: pl.DataFrame, *, title: str, subtitle: str) -> Any:
             x=alt.X(
                 "lo:Q",
                 title="Times as likely to be completed twice (log scale)",
-                scale=alt.Scale(type="log", nice=False, padding=10),
+                scale={"type": "log", "nice": False, "padding": 10},
                 axis=axis,
             ),
             x2=alt.X2("hi:Q"),
-            color=alt.condition(strong, alt.value(ALARM), alt.value(MUTED)),
+            color=parts.either(alt.ColorValue, strong, ALARM, MUTED),
         ),
         base.mark_point(filled=True, size=75, opacity=1, yOffset=9).encode(
             x=alt.X("ratio:Q"),
-            color=alt.condition(strong, alt.value(ALARM), alt.value(MUTED)),
-            shape=alt.condition(strong, alt.value("diamond"), alt.value("circle")),
+            color=parts.either(alt.ColorValue, strong, ALARM, MUTED),
+            shape=parts.either(alt.ShapeValue, strong, "diamond", "circle"),
             tooltip=[
                 alt.Tooltip("label:N", title="Which"),
                 alt.Tooltip("ratio:Q", title="Times as likely", format=".2f"),
@@ -230,7 +230,7 @@ def _labelled(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _colours(frame: pl.DataFrame) -> alt.Scale:
+def _colours(frame: pl.DataFrame) -> dict[str, Any]:
     return cause_scale(frame.sort("rank")["cause"].unique(maintain_order=True).to_list())
 
 
@@ -238,5 +238,5 @@ def _legend(frame: pl.DataFrame) -> alt.Color:
     """The legend of the causes in *frame*, by their labels, in their fixed colours."""
     order = frame.sort("rank").unique("cause", maintain_order=True)
     scale = cause_scale(order["cause"].to_list())
-    named = alt.Scale(domain=order["label"].to_list(), range=scale.range)
+    named = {"domain": order["label"].to_list(), "range": scale["range"]}
     return alt.Color("label:N", title=None, scale=named)

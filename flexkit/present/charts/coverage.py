@@ -8,9 +8,9 @@ import polars as pl
 
 from flexkit.present.charts import parts
 from flexkit.present.charts.theme import ALARM, GRID, INK, SERIES_LIGHT, SURFACE, WIDTH, themed
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 _STATES = ["complete", "partial", "saturated", "expired", "gap"]
@@ -32,12 +32,12 @@ def coverage(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
     order = shown["source"].unique(maintain_order=True).to_list()
     y = parts.rows(order, field="source")
     held = [state for state in _STATES if state in set(shown["state"])]
-    scale = alt.Scale(domain=held, range=[_COLOURS[_STATES.index(state)] for state in held])
+    scale = {"domain": held, "range": [_COLOURS[_STATES.index(state)] for state in held]}
     cells = alt.Chart(shown).mark_bar(stroke=GRID, strokeWidth=1, height=15, yOffset=10, clip=True).encode(
         x=parts.day_axis(zone, field="from"),
         x2=alt.X2("to:T"),
         y=y,
-        fill=alt.Fill("state:N", title=None, scale=scale, legend=alt.Legend(columns=5)),
+        fill=alt.Fill("state:N", title=None, scale=scale, legend={"columns": 5}),
         tooltip=[
             alt.Tooltip("source:N", title="Source"),
             alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
@@ -50,7 +50,7 @@ def coverage(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
         x=alt.X("date:T"),
         y=y,
         text=alt.Text("letter:N"),
-        color=alt.condition(alt.datum.state == "gap", alt.value(ALARM), alt.value(INK)),
+        color=parts.either(alt.ColorValue, alt.datum.state == "gap", ALARM, INK),
     )  # fmt: skip
     names = parts.row_labels(alt.Chart(pl.DataFrame({"source": order})).encode(y=y), text="source")
     layers = [cells, letters, names] if marked.height else [cells, names]

@@ -23,9 +23,9 @@ from flexkit.present.charts.theme import (
     themed,
     zoom_on_time,
 )
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 _LEFT: Any = "left"
@@ -58,7 +58,7 @@ def counterfactual(
         alt.Tooltip("observed:Q", title="Observed", format=",.0f"),
         alt.Tooltip("expected:Q", title="Expected without the fix", format=",.1f"),
     ]
-    y = alt.Y("observed:Q", title=measure, scale=alt.Scale(zero=True))
+    y = alt.Y("observed:Q", title=measure, scale={"zero": True})
     layers = [
         *parts.spans(excluded.select(date="from", end="to"), colour=SHADE),
         *_band(shown.filter(phase="after"), x, measure),
@@ -75,7 +75,7 @@ def _band(after: pl.DataFrame, x: alt.X, measure: str) -> list[Any]:
     """Where 95 % of days without the fix would lie."""
     if after.is_empty():
         return []
-    y = alt.Y("lower:Q", title=measure, scale=alt.Scale(zero=True))
+    y = alt.Y("lower:Q", title=measure, scale={"zero": True})
     area = alt.Chart(after.select("date", "lower", "upper")).mark_area(color=FIX, opacity=0.14)
     return [area.encode(x=x, y=y, y2=alt.Y2("upper:Q"))]
 
@@ -86,7 +86,7 @@ def _with_cumulated(top: Any, shown: pl.DataFrame, zone: str) -> Any:
         return top
     base = alt.Chart(held.select("date", "avoided", "avoided_lower", "avoided_upper"))
     x = parts.day_axis(zone)
-    y = alt.Y("avoided_lower:Q", title="Avoided so far", axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
+    y = alt.Y("avoided_lower:Q", title="Avoided so far", axis={"tickCount": 4}, scale={"zero": True})
     layers = [
         base.mark_area(color=GOOD, opacity=0.15).encode(x=x, y=y, y2=alt.Y2("avoided_upper:Q")),
         parts.reference_line(0.0, along_x=False, colour=AXIS, dash=(1, 0)),
@@ -120,10 +120,10 @@ def forest(effects: pl.DataFrame, *, title: str, subtitle: str, target: float = 
     )  # fmt: skip
     base = alt.Chart(shown).encode(y=parts.rows(shown["label"].to_list()))
     sides, colours = ["fewer", "more", "open"], [GOOD, ALARM, MUTED]
-    colour = alt.Color("side:N", legend=None, scale=alt.Scale(domain=sides, range=colours))
-    shape = alt.Shape("side:N", legend=None, scale=alt.Scale(domain=sides, range=["circle", "diamond", "square"]))
-    scale = alt.Scale(type="log", nice=False, padding=10)
-    axis = alt.Axis(grid=True, format="~g", values=_RATIO_TICKS)
+    colour = alt.Color("side:N", legend=None, scale={"domain": sides, "range": colours})
+    shape = alt.Shape("side:N", legend=None, scale={"domain": sides, "range": ["circle", "diamond", "square"]})
+    scale = {"type": "log", "nice": False, "padding": 10}
+    axis = {"grid": True, "format": "~g", "values": _RATIO_TICKS}
     layers = [
         parts.reference_line(target, along_x=True),
         parts.reference_line(1.0, along_x=True, colour=INK, dash=(1, 0)),
@@ -163,8 +163,8 @@ def placebo(ratios: pl.DataFrame, *, title: str, subtitle: str) -> Any:
     x = alt.X(
         "ratio:Q",
         title="Rate after ÷ rate expected (log scale)",
-        scale=alt.Scale(type="log", nice=False, padding=20),
-        axis=alt.Axis(grid=True, format="~g", values=_RATIO_TICKS),
+        scale={"type": "log", "nice": False, "padding": 20},
+        axis={"grid": True, "format": "~g", "values": _RATIO_TICKS},
     )
     told = [alt.Tooltip("date:T", title="Placebo date", format="%-d %b %Y"), alt.Tooltip("ratio:Q", format=".2f")]
     dates = alt.Chart(shown.filter(~pl.col("is_fix"))).mark_tick(color=MUTED, thickness=2, size=34, opacity=0.75)
@@ -187,7 +187,7 @@ def residuals(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC
     shown = parts.rounded(parts.wall_clock(days.select("date", "residual"), "date", zone=zone), digits=2)
     base = alt.Chart(shown).encode(x=parts.day_axis(zone))
     stems = base.mark_rule(color=SERIES_LIGHT, strokeWidth=1.5).encode(
-        y=alt.Y("residual:Q", title="Observed − expected, in standard errors"), y2=alt.datum(0)
+        y=alt.Y("residual:Q", title="Observed − expected, in standard errors"), y2=alt.Y2Datum(0)
     )
     dots = base.mark_point(filled=True, size=34, color=SERIES, opacity=1).encode(
         y=alt.Y("residual:Q"),
@@ -213,8 +213,8 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
     ends = [value for name in ("predicted_lo", "predicted_hi", "lo", "hi", "predicted", "rr") for value in shown[name]]
     known = [value for value in ends if value is not None and 0 < value < float("inf")]
     low, high = max(min(known) * 0.9, 0.01), min(max([*known, 1.0]) * 1.1, 20.0)
-    scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis = alt.Axis(grid=True, format="~g", values=_RATIO_TICKS)
+    scale = {"type": "log", "domain": [low, high], "nice": False}
+    axis = {"grid": True, "format": "~g", "values": _RATIO_TICKS}
     base = alt.Chart(shown)
     is_right = pl.col("predicted") > (low * high) ** 0.5
     x = alt.X("predicted:Q", title="Predicted ratio (log scale)", scale=scale, axis=axis)
@@ -233,7 +233,7 @@ def predicted_and_realised(fixes: pl.DataFrame, *, title: str, subtitle: str) ->
             x=x, y=alt.Y("lo:Q", scale=scale, axis=axis), y2=alt.Y2("hi:Q")
         ),
         base.mark_point(size=80, strokeWidth=2, opacity=1).encode(
-            x=x, y=y, fill=alt.value(SURFACE), stroke=alt.value(SERIES)
+            x=x, y=y, fill=alt.FillValue(SURFACE), stroke=alt.StrokeValue(SERIES)
         ),
         *(
             alt.Chart(side)

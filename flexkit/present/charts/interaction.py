@@ -9,9 +9,9 @@ import polars as pl
 
 from flexkit.present.charts import parts
 from flexkit.present.charts.theme import ALARM, FIX, GRID, INK, MUTED, SERIES, SERIES_LIGHT, SHADE, WIDTH, themed
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 # Seconds, minutes and days in one picture, on both sides of the first close.
@@ -50,20 +50,20 @@ def swimlanes(signals: pl.DataFrame, *, title: str, subtitle: str, uncovered: pl
     lanes = signals["lane"].unique(maintain_order=True).to_list()
     if uncovered is not None:
         lanes += [lane for lane in uncovered["lane"].unique(maintain_order=True) if lane not in lanes]
-    y = alt.Y("lane:N", axis=None, sort=lanes, scale=alt.Scale(domain=lanes))
+    y = alt.Y("lane:N", axis=None, sort=lanes, scale={"domain": lanes})
     seconds = shown["seconds"].to_list()
     low, high = 1.4 * min([-2.0, *seconds]), 1.6 * max([3.0, *seconds])
-    scale = alt.Scale(type="symlog", constant=1, domain=[low, high], nice=False)
+    scale = {"type": "symlog", "constant": 1, "domain": [low, high], "nice": False}
     ticks = [tick for tick in _TICKS if low <= tick <= high]
     is_told = "first close" in set(shown["role"])
     zero = "first close" if is_told else "first signal"
-    axis = alt.Axis(
-        values=ticks,
-        labelExpr=_TICK_LABELS.replace("first close", zero),
-        grid=True,
-        gridDash=[2, 3],
-        labelOverlap="greedy",
-    )
+    axis = {
+        "values": ticks,
+        "labelExpr": _TICK_LABELS.replace("first close", zero),
+        "grid": True,
+        "gridDash": [2, 3],
+        "labelOverlap": "greedy",
+    }
     title_of_x = f"Before and after the {zero} (log scale on both sides)"
     x = alt.X("seconds:Q", title=title_of_x, scale=scale, axis=axis)
     base = alt.Chart(shown).encode(x=x, y=y)
@@ -71,10 +71,10 @@ def swimlanes(signals: pl.DataFrame, *, title: str, subtitle: str, uncovered: pl
         color=alt.Color(
             "role:N",
             title=None,
-            legend=alt.Legend(offset=30, columns=5),
-            scale=alt.Scale(domain=_ROLES, range=_COLOURS),
+            legend={"offset": 30, "columns": 5},
+            scale={"domain": _ROLES, "range": _COLOURS},
         ),
-        shape=alt.Shape("role:N", title=None, scale=alt.Scale(domain=_ROLES, range=_SHAPES)),
+        shape=alt.Shape("role:N", title=None, scale={"domain": _ROLES, "range": _SHAPES}),
         size=alt.Size("size:Q", scale=None),
         angle=alt.Angle("angle:Q", scale=None),
         tooltip=[
@@ -125,7 +125,7 @@ def _names(shown: pl.DataFrame, x: alt.X, y: alt.Y, *, low: float, high: float) 
     ]  # fmt: skip
 
 
-def _holes(uncovered: pl.DataFrame | None, y: alt.Y, scale: alt.Scale, low: float, high: float) -> list[Any]:
+def _holes(uncovered: pl.DataFrame | None, y: alt.Y, scale: dict[str, Any], low: float, high: float) -> list[Any]:
     """Spans of which a source holds nothing: empty there does not mean that nothing happened."""
     if uncovered is None or uncovered.is_empty():
         return []
@@ -134,22 +134,22 @@ def _holes(uncovered: pl.DataFrame | None, y: alt.Y, scale: alt.Scale, low: floa
     return [mark.encode(x=alt.X("start:Q", scale=scale), x2=alt.X2("end:Q"), y=y)]
 
 
-def _state(low: float, high: float, scale: alt.Scale) -> list[Any]:
+def _state(low: float, high: float, scale: dict[str, Any]) -> list[Any]:
     """A ribbon on top: open until the first close, closed after it."""
     ends = pl.DataFrame({"from": [low, 0.0], "to": [0.0, high], "state": ["open", "closed"]})
     ribbon = alt.Chart(ends).mark_rect(height=6).encode(
         x=alt.X("from:Q", scale=scale),
         x2=alt.X2("to:Q"),
-        y=alt.value(-8),
-        y2=alt.value(-3),
-        color=alt.condition(alt.datum.state == "open", alt.value(SERIES_LIGHT), alt.value(GRID)),
+        y=parts.fixed(alt.YValue, -8),
+        y2=parts.fixed(alt.Y2Value, -3),
+        color=parts.either(alt.ColorValue, alt.datum.state == "open", SERIES_LIGHT, GRID),
     )  # fmt: skip
     ends_of_ribbon: tuple[Any, ...] = ({"text": "open", "align": "left"}, {"text": "closed", "align": "right"})
     names = pl.DataFrame({"at": [low, high], "state": ["open", "closed"]})
     texts = [
         alt.Chart(names.filter(state=mark["text"]))
         .mark_text(dy=-6, color=MUTED, fontSize=11, align=mark["align"])
-        .encode(x=alt.X("at:Q", scale=scale), y=alt.value(-10), text=alt.Text("state:N"))
+        .encode(x=alt.X("at:Q", scale=scale), y=parts.fixed(alt.YValue, -10), text=alt.Text("state:N"))
         for mark in ends_of_ribbon
     ]
     return [ribbon, *texts, parts.reference_line(0.0, along_x=True, colour=FIX, dash=(1, 0))]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from flexkit.present.charts.theme import FIX, GRID, INK, MUTED, WIDTH
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SHARE_AXIS = alt.Axis(format=".3~p", tickCount=5)
-TIME = alt.Scale(type="utc", padding=12, nice=False)
+SHARE_AXIS = {"format": ".3~p", "tickCount": 5}
+TIME = {"type": "utc", "padding": 12, "nice": False}
 ROW = 42
 """Height of a row that has its label above its mark, so that phones need no room beside it."""
 
@@ -48,14 +48,14 @@ def rounded(frame: pl.DataFrame, *, digits: int = 5) -> pl.DataFrame:
 def day_axis(zone: str, *, field: str = "date", title: str | None = None, labels: bool = True) -> alt.X:
     """The axis of days."""
     shown = f"Day ({zone})" if title is None else title
-    axis = alt.Axis(format=_DAY_FORMAT, labelOverlap=True, tickCount=8, labels=labels, labelSeparation=10)
+    axis = {"format": _DAY_FORMAT, "labelOverlap": True, "tickCount": 8, "labels": labels, "labelSeparation": 10}
     return alt.X(f"{field}:T", title=shown or None, scale=TIME, axis=axis)
 
 
 def share_axis(title: str, *, field: str, top: float | None = None, percent: bool = True) -> alt.Y:
     """An axis of shares in percent (or of numbers) that begins at zero and ends at *top*."""
-    scale = alt.Scale(zero=True) if not top else alt.Scale(domain=[0, top], nice=False)
-    return alt.Y(f"{field}:Q", title=title, axis=SHARE_AXIS if percent else alt.Axis(tickCount=5), scale=scale)
+    scale = {"zero": True} if not top else {"domain": [0, top], "nice": False}
+    return alt.Y(f"{field}:Q", title=title, axis=SHARE_AXIS if percent else {"tickCount": 5}, scale=scale)
 
 
 def fix_marks(
@@ -85,7 +85,7 @@ def fix_marks(
     marks = []
     for line in sorted(set(shown["line"])):
         base = alt.Chart(shown.filter(line=line)).encode(x=x)
-        marks.append(base.mark_rule(**rule).encode(y=alt.value(_LINE * line), y2=alt.value("height")))
+        marks.append(base.mark_rule(**rule).encode(y=fixed(alt.YValue, _LINE * line), y2=fixed(alt.Y2Value, "height")))
     # A title stands right of its rule; near the right edge, where no room is left for it, it stands left.
     third = (pl.col("date") >= first + 0.45 * (last - first)).cast(pl.Int8) + (
         pl.col("date") >= first + 0.7 * (last - first)
@@ -114,7 +114,7 @@ def rows(order: Sequence[str], *, field: str = "label") -> alt.Y:
 def row_labels(base: alt.Chart, *, text: str = "text", dy: float = 1) -> Any:
     """The text of each row, above its mark, from the left edge."""
     mark = base.mark_text(align="left", baseline="bottom", dy=dy, color=INK, fontSize=12, limit=WIDTH)
-    return mark.encode(x=alt.value(0), text=f"{text}:N")
+    return mark.encode(x=fixed(alt.XValue, 0), text=alt.Text(f"{text}:N"))
 
 
 def grouped(column: str) -> pl.Expr:
@@ -162,7 +162,19 @@ def spans(frame: pl.DataFrame, *, colour: str, opacity: float = 1.0) -> list[Any
 def whisker(base: alt.Chart, *, low: str, high: str, x: bool = True, colour: str = INK) -> Any:
     """The interval of an estimate, as a thin line along x (or y)."""
     mark = base.mark_rule(color=colour, strokeWidth=1.5, clip=True)
-    return mark.encode(x=f"{low}:Q", x2=f"{high}:Q") if x else mark.encode(y=f"{low}:Q", y2=f"{high}:Q")
+    if x:
+        return mark.encode(x=alt.X(f"{low}:Q"), x2=alt.X2(f"{high}:Q"))
+    return mark.encode(y=alt.Y(f"{low}:Q"), y2=alt.Y2(f"{high}:Q"))
+
+
+def fixed(channel: Any, value: Any) -> Any:
+    """*value* of a channel (such as ``alt.XValue``) for all marks, in pixels or words of Vega's."""
+    return channel(value)
+
+
+def either(channel: Any, test: Any, yes: str, no: str) -> Any:
+    """A look (such as ``alt.ColorValue``) that is *yes* where *test* holds of a mark's datum, and *no* elsewhere."""
+    return channel(no, condition={"test": test, "value": yes})
 
 
 def reference_line(value: float, *, along_x: bool, colour: str = MUTED, dash: Sequence[int] = (3, 3)) -> Any:
@@ -176,7 +188,7 @@ def nothing_to_draw(words: str) -> Any:
     note = alt.Chart(pl.DataFrame({"words": [words]})).mark_text(
         color=MUTED, fontSize=13, align="left", x=12, lineBreak="\n"
     )
-    view = alt.ViewBackground(stroke=GRID, strokeDash=[4, 4])
+    view = {"stroke": GRID, "strokeDash": [4, 4]}
     return note.encode(text=alt.Text("words:N")).properties(width=WIDTH, height=80, view=view)
 
 

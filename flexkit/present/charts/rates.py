@@ -20,9 +20,9 @@ from flexkit.present.charts.theme import (
     themed,
     zoom_on_time,
 )
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 
@@ -113,8 +113,8 @@ def rate_over_time(
         .encode(
             x=parts.day_axis(zone, field="from"),
             x2=alt.X2("to:T"),
-            y=alt.Y("exposure:Q", title="Completed", axis=alt.Axis(tickCount=2, format="~s")),
-            y2=alt.datum(0),
+            y=alt.Y("exposure:Q", title="Completed", axis={"tickCount": 2, "format": "~s"}),
+            y2=alt.Y2Datum(0),
             tooltip=[
                 alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
                 alt.Tooltip("exposure:Q", title="Completed", format=","),
@@ -146,7 +146,7 @@ def _at_edges(named: pl.DataFrame, days: pl.DataFrame) -> list[tuple[Any, int, p
 def _by_state(channel: str, states: list[str], values: list[Any]) -> Any:
     """A point's look by its state, without a legend: what is unusual carries its day."""
     channels = {"shape": alt.Shape, "fill": alt.Fill, "stroke": alt.Stroke}
-    return channels[channel]("state:N", legend=None, scale=alt.Scale(domain=states, range=values))
+    return channels[channel]("state:N", legend=None, scale={"domain": states, "range": values})
 
 
 def days_between(gaps: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC") -> Any:
@@ -167,11 +167,11 @@ def days_between(gaps: pl.DataFrame, *, title: str, subtitle: str, zone: str = "
             y=alt.Y("centre:Q", title="Days since the last")
         ),
         base.mark_line(color=AXIS, strokeWidth=1).encode(y=alt.Y("upper:Q")),
-        base.mark_rule(color=SERIES_LIGHT, strokeWidth=2).encode(y=alt.Y("value:Q"), y2=alt.datum(0)),
+        base.mark_rule(color=SERIES_LIGHT, strokeWidth=2).encode(y=alt.Y("value:Q"), y2=alt.Y2Datum(0)),
         base.mark_point(filled=True, size=60, opacity=1).encode(
             y=alt.Y("value:Q"),
-            color=alt.condition(alt.datum.is_signal, alt.value(ALARM), alt.value(SERIES)),
-            shape=alt.condition(alt.datum.is_signal, alt.value("diamond"), alt.value("circle")),
+            color=parts.either(alt.ColorValue, alt.datum.is_signal, ALARM, SERIES),
+            shape=parts.either(alt.ShapeValue, alt.datum.is_signal, "diamond", "circle"),
             tooltip=[
                 alt.Tooltip("date:T", title="Day", format="%a %-d %b %Y"),
                 alt.Tooltip("value:Q", title="Days since the last", format=".1f"),

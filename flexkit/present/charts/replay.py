@@ -8,9 +8,9 @@ import polars as pl
 
 from flexkit.present.charts import parts
 from flexkit.present.charts.theme import AXIS, GOOD, INK, MUTED, OUTLINE, SERIES, SERIES_LIGHT, SHADE, WIDTH, themed
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 
@@ -28,7 +28,7 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
     shown = parts.rounded(fixes, digits=2)
     order = shown["label"].to_list()
     base = alt.Chart(shown).encode(y=parts.rows(order))
-    axis = alt.Axis(grid=True, tickCount=6)
+    axis = {"grid": True, "tickCount": 6}
     tooltip = [
         alt.Tooltip("label:N", title="Fix"),
         alt.Tooltip("prevented:Q", title=measure, format=",.1f"),
@@ -38,10 +38,10 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
     ]
     layers = [
         base.mark_bar(color=SHADE, stroke=AXIS, strokeWidth=0.8, strokeDash=[3, 2], height=19, yOffset=11).encode(
-            x=alt.X("bound_lo:Q", title=measure, axis=axis, scale=alt.Scale(zero=True)), x2=alt.X2("bound_hi:Q")
+            x=alt.X("bound_lo:Q", title=measure, axis=axis, scale={"zero": True}), x2=alt.X2("bound_hi:Q")
         ),
         base.mark_bar(color=SERIES_LIGHT, stroke=SERIES, strokeWidth=1, height=11, yOffset=11, opacity=0.9).encode(
-            x=alt.X("prevented:Q"), x2=alt.datum(0), tooltip=tooltip
+            x=alt.X("prevented:Q"), x2=alt.X2Datum(0), tooltip=tooltip
         ),
         base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11).encode(x=alt.X("lo:Q"), x2=alt.X2("hi:Q")),
         parts.row_labels(base, text="text") if "text" in shown.columns else parts.row_labels(base, text="label"),
@@ -72,9 +72,9 @@ def sequence(
         text=pl.format("{} · −{}", "label", pl.col("prevented").round(1))
     )
     base = alt.Chart(shown).encode(y=parts.rows(shown["label"].to_list()))
-    x = alt.X("after:Q", title=measure, axis=alt.Axis(grid=True, tickCount=6), scale=alt.Scale(zero=True))
+    x = alt.X("after:Q", title=measure, axis={"grid": True, "tickCount": 6}, scale={"zero": True})
     layers = [
-        base.mark_bar(color=SERIES_LIGHT, height=13, yOffset=10).encode(x=x, x2=alt.datum(0)),
+        base.mark_bar(color=SERIES_LIGHT, height=13, yOffset=10).encode(x=x, x2=alt.X2Datum(0)),
         base.mark_bar(color=GOOD, opacity=0.75, height=13, yOffset=10).encode(
             x=alt.X("after:Q"),
             x2=alt.X2("before:Q"),

@@ -19,9 +19,9 @@ from flexkit.present.charts.theme import (
     WIDTH,
     themed,
 )
-from flexkit.present.lean import without_grammar
+from flexkit.present.lean import without_checks
 
-with without_grammar():
+with without_checks():
     import altair as alt
 
 _LEFT: Any = "left"
@@ -43,8 +43,8 @@ def breakdown(
     )
     order = shown.sort("rate", descending=True)["unit"].to_list()
     base = alt.Chart(shown).encode(y=parts.rows(order, field="unit"))
-    axis = alt.Axis(format=".3~p", grid=True, tickCount=6)
-    scale = alt.Scale(domain=[0, 1.05 * max(parts.largest(shown, "hi"), overall or 0)], nice=False)
+    axis = {"format": ".3~p", "grid": True, "tickCount": 6}
+    scale = {"domain": [0, 1.05 * max(parts.largest(shown, "hi"), overall or 0)], "nice": False}
     tooltip = [
         alt.Tooltip("unit:N", title="Unit"),
         alt.Tooltip("rate:Q", title="Rate", format=".2%"),
@@ -83,8 +83,8 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
         fill=alt.Fill(
             "rate:Q",
             title=parts.SHARE,
-            scale=alt.Scale(type="quantize", domain=[0, max(top, 0.001)], range=list(HEAT), nice=True),
-            legend=alt.Legend(format=".2~p", gradientLength=260),
+            scale={"type": "quantize", "domain": [0, max(top, 0.001)], "range": list(HEAT), "nice": True},
+            legend={"format": ".2~p", "gradientLength": 260},
         )
     )  # fmt: skip
     layers = [coloured] if enough.height else []
@@ -96,7 +96,7 @@ def heatmap(cells: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC"
 def _hours(cells: pl.DataFrame, zone: str) -> alt.Chart:
     return alt.Chart(cells).encode(
         x=alt.X("hour:O", title=f"Hour of day ({zone})", sort=list(range(24)),
-                axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+                axis={"labelAngle": 0, "labelOverlap": True}),
         y=alt.Y("day:O", title=None, sort=list(DAYS)),
         tooltip=[
             alt.Tooltip("day:O", title="Day"),
@@ -122,8 +122,8 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
         x=alt.X(
             "exposure:Q",
             title="Completed interactions",
-            scale=alt.Scale(type="log", nice=False, padding=14),
-            axis=alt.Axis(format="~s", tickCount=6),
+            scale={"type": "log", "nice": False, "padding": 14},
+            axis={"format": "~s", "tickCount": 6},
         )
     )
     layers = [
@@ -132,12 +132,13 @@ def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) ->
         )
         for f in ("lower_95", "upper_95")
     ] + [
-        base.mark_line(color=MUTED, strokeWidth=1, clip=True).encode(y=f"{f}:Q") for f in ("lower_998", "upper_998")
-    ]  # fmt: skip
+        base.mark_line(color=MUTED, strokeWidth=1, clip=True).encode(y=alt.Y(f"{f}:Q"))
+        for f in ("lower_998", "upper_998")
+    ]
     dots = base.mark_point(filled=True, size=60, stroke=OUTLINE, strokeWidth=0.6, opacity=1).encode(
         y=alt.Y("rate:Q"),
-        color=alt.condition(alt.datum.is_outlier, alt.value(ALARM), alt.value(SERIES)),
-        shape=alt.condition(alt.datum.is_outlier, alt.value("diamond"), alt.value("circle")),
+        color=parts.either(alt.ColorValue, alt.datum.is_outlier, ALARM, SERIES),
+        shape=parts.either(alt.ShapeValue, alt.datum.is_outlier, "diamond", "circle"),
         tooltip=[
             alt.Tooltip("unit:N", title="Unit"),
             alt.Tooltip("rate:Q", title="Rate", format=".2%"),
