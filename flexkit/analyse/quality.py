@@ -1,24 +1,21 @@
-"""What is held and how far it can be trusted: windows, gaps, age, lateness, rejects, handlers without a name."""
+"""What is held: tables, windows, gaps, age, handlers without a name, and how far it can be trusted."""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import polars as pl
 
 from flexkit.analyse import handlers as handler_map
+from flexkit.analyse import trusting
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.missing import what_to_collect
+from flexkit.analyse.trusting import Held, Trust, trust
 from flexkit.tables.schema import INSTANT, TABLES
-from flexkit.terms import CoverageState, Missing, SignalKind, Source
+from flexkit.terms import Missing, SignalKind, Source
 from flexkit.window import stamp
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from flexkit.window import Window
 
 RETENTION = dt.timedelta(days=30)
 """After this Twilio holds neither alerts nor TaskRouter events (source: Twilio's documentation)."""
@@ -32,36 +29,16 @@ _OWN_KINDS = ("studio_execution", "interaction_created", "invite_created", "onIn
 _OWN_STATES = r"^(?:channel_(?:setup|pause|transfer)|conversation_[a-z]+|task\.transfer-[a-z-]+)$"
 
 
-class Held(Protocol):
-    """What a status is made of: anything that gives stored tables by name."""
-
-    path: Path
-
-    @property
-    def version(self) -> str: ...
-    def table(self, name: str, window: Window | None = None) -> pl.LazyFrame: ...
-    def coverage(self) -> pl.LazyFrame: ...
-    def handlers(self) -> pl.DataFrame: ...
-
-
 @dataclass(frozen=True, slots=True)
-class StoreStatus:
+class StoreStatus(Trust):
     """What a store holds, as frames; `lines` says it in words, `to_dict` as plain numbers."""
 
     path: str
     version: str
     tables: pl.DataFrame
     """table, rows, first_at, last_at."""
-    sources: pl.DataFrame
-    """source, signals, first_at, last_at, held_days, gap_days, age_hours."""
     gaps: pl.DataFrame
     """source, start, end: spans between the first and the last window of a source that are not complete."""
-    shortfalls: pl.DataFrame
-    """source, state, reason, windows: why windows are not complete, and how many."""
-    lateness: pl.DataFrame
-    """what, median_seconds, p95_seconds, count: how late evidence is written down or received."""
-    rejects: pl.DataFrame
-    """reason, count."""
     unknown: pl.DataFrame
     """source, kind, signals: events of known sources that this version has no word for."""
     unnamed: pl.DataFrame
@@ -125,57 +102,26 @@ class StoreStatus:
 
 def status(store: Held, *, now: dt.datetime | None = None) -> StoreStatus:
     """What *store* holds; ages count from *now* (default: the clock)."""
-    moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
+    moment = trusting.moment(now)
     signals, coverage = store.table("signals"), store.coverage().collect()
     held = spans(coverage)
-    gaps = holes(held)
+    gaps = trusting.holes(held)
     # One look at the signals tells of sources and of kinds; all looks are taken together.
-    seen, kinds = pl.collect_all([handler_map.seen(signals, store.handlers()), _kinds(signals)])
-    sources = _sources(kinds, held, gaps, moment)
+    seen, kinds = pl.collect_all([handler_map.seen(signals, store.handlers()), trusting.kinds(signals)])
+    sources = trusting.sources(kinds, held, gaps, moment)
     return StoreStatus(
         path=str(store.path),
         version=store.version,
         tables=_tables(store),
         sources=sources,
         gaps=gaps,
-        shortfalls=_shortfalls(coverage),
-        lateness=lateness(store.table("alerts"), signals),
-        rejects=_rejects(store.table("rejects")),
+        shortfalls=trusting.shortfalls(coverage),
+        lateness=trusting.lateness(store.table("alerts"), signals),
+        rejects=trusting.rejects(store.table("rejects")),
         unknown=_unknown(kinds),
         unnamed=(unnamed := seen.filter(~pl.col("is_named")).drop("is_named")),
         advice=_advice(sources, coverage, unnamed, moment),
     )
-
-
-def holes(held: pl.DataFrame) -> pl.DataFrame:
-    """The spans between the complete spans *held* of each source (`flexkit.analyse.coverage.spans`)."""
-    before = pl.col("end_us").shift(1).over("source", order_by="start_us")
-    return (
-        held.with_columns(start=before, end=pl.col("start_us"))
-        .filter(pl.col("end") > pl.col("start"))
-        .select("source", pl.col("start", "end").cast(INSTANT))
-    )
-
-
-def lateness(alerts: pl.LazyFrame, signals: pl.LazyFrame) -> pl.DataFrame:
-    """How late alerts are written down after what they tell of, and deliveries with a time of their own received."""
-    second = pl.duration(seconds=1)
-    spreads = {
-        "Alerts written down": alerts.select(late=(pl.col("created_at") - pl.col("generated_at")) / second),
-        "Deliveries received": signals.filter(pl.col("time_kind") == "event").select(
-            late=(pl.col("received_at") - pl.col("occurred_at")) / second
-        ),
-    }
-    rows = [
-        frame.drop_nulls().select(
-            what=pl.lit(what),
-            median_seconds=pl.col("late").median(),
-            p95_seconds=pl.col("late").quantile(0.95),
-            count=pl.len(),
-        )
-        for what, frame in spreads.items()
-    ]
-    return pl.concat(pl.collect_all(rows)).filter(pl.col("count") > 0)
 
 
 def _tables(store: Held) -> pl.DataFrame:
@@ -188,45 +134,6 @@ def _tables(store: Held) -> pl.DataFrame:
             )
         )
     return pl.concat(pl.collect_all(frames)).filter(pl.col("rows") > 0)
-
-
-def _kinds(signals: pl.LazyFrame) -> pl.LazyFrame:
-    return signals.group_by("source", "kind").agg(
-        signals=pl.len().cast(pl.Int64), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
-    )
-
-
-def _sources(kinds: pl.DataFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
-    day = 86_400_000_000
-    days = held.group_by("source").agg(held_days=((pl.col("end_us") - pl.col("start_us")).sum() / day).cast(pl.Float64))
-    missing = gaps.group_by("source").agg(
-        gap_days=((pl.col("end") - pl.col("start")).dt.total_microseconds().sum() / day).cast(pl.Float64)
-    )
-    seen = kinds.group_by("source").agg(pl.col("signals").sum(), pl.col("first_at").min(), pl.col("last_at").max())
-    return (
-        seen.join(days, on="source", how="full", coalesce=True)
-        .join(missing, on="source", how="left")
-        .with_columns(
-            pl.col("signals").fill_null(0),
-            pl.col("held_days", "gap_days").fill_null(0.0),
-            age_hours=(pl.lit(now) - pl.col("last_at")).dt.total_seconds() / 3600,
-        )
-        .sort("source")
-    )
-
-
-def _shortfalls(coverage: pl.DataFrame) -> pl.DataFrame:
-    return (
-        coverage.filter(pl.col("state") != CoverageState.COMPLETE)
-        .group_by("source", "state", "reason")
-        .agg(windows=pl.len().cast(pl.Int64))
-        .sort("source", "windows", descending=[False, True])
-    )
-
-
-def _rejects(rejects: pl.LazyFrame) -> pl.DataFrame:
-    counted = rejects.group_by("reason").agg(count=pl.len().cast(pl.Int64))
-    return counted.sort("count", "reason", descending=[True, False]).collect()
 
 
 def _unknown(kinds: pl.DataFrame) -> pl.DataFrame:
@@ -290,3 +197,6 @@ def _reason(text: str | None) -> str:
 def _shown(frame: pl.DataFrame, say: Any) -> list[str]:
     told = [say(row) for row in frame.head(_SHOWN).iter_rows(named=True)]
     return told if frame.height <= _SHOWN else [*told, f"  … and {frame.height - _SHOWN} more"]
+
+
+__all__ = ["NEAR", "RETENTION", "StoreStatus", "Trust", "status", "trust"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from flexkit.analyse.effects import Analysis
-    from flexkit.analyse.quality import StoreStatus
+    from flexkit.analyse.trusting import Trust
     from flexkit.window import Window
 
 _PER_WEEK = 7 / pl.col("window_days").clip(1 / 24)
@@ -278,12 +278,10 @@ _DIMENSION = _WORDS.str.slice(0, 1).str.to_uppercase() + _WORDS.str.slice(1)
 _SID = "^([A-Z]{2}[0-9a-f]{4})[0-9a-f]{24}([0-9a-f]{4})$"
 
 
-def sources(status: StoreStatus) -> pl.DataFrame:
+def sources(trust: Trust) -> pl.DataFrame:
     """What is held of each source, how new it is, and where it falls short, as a page lists it."""
-    short = status.shortfalls.group_by("source").agg(
-        falls_short=pl.format("{} ({})", "state", "windows").str.join(", ")
-    )
-    return status.sources.join(short, on="source", how="left", maintain_order="left").select(
+    short = trust.shortfalls.group_by("source").agg(falls_short=pl.format("{} ({})", "state", "windows").str.join(", "))
+    return trust.sources.join(short, on="source", how="left", maintain_order="left").select(
         _said("source", source_label),
         "signals",
         newest="last_at",

@@ -67,6 +67,7 @@ class Store:
         self._results = dict(results or {})
         check_format(self.path)
         self._pinned = None if version is None else parsed(version, self._uri)
+        self._seen: tuple[str, list[tuple[dt.datetime, dt.datetime]]] | None = None
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, version={self.version!r})"
@@ -122,7 +123,11 @@ class Store:
         return min((span[0] for span in self._spans()), default=None)
 
     def _spans(self) -> list[tuple[dt.datetime, dt.datetime]]:
-        return [span for name in _DATED if (span := self._folder(name).span()) is not None]
+        version = self.version
+        if self._seen is None or self._seen[0] != version:
+            found = [span for name in _DATED if (span := self._folder(name).span()) is not None]
+            self._seen = (version, found)
+        return self._seen[1]
 
     def fixes(self, path: str | os.PathLike[str] | None = None) -> pl.DataFrame:
         """The fixes that the user declared in ``fixes.toml`` (or in the file at *path*), by time."""

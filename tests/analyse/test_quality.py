@@ -132,3 +132,20 @@ def test_long_lists_are_cut_with_the_number_left_out() -> None:
     rejects = rows("rejects", *({"reject_id": str(n), "reason": f"reason {n}"} for n in range(20)))
 
     assert any("… and 8 more" in line for line in status(rejects=rejects).lines())
+
+
+def test_what_a_page_tells_is_what_the_status_tells() -> None:
+    world = World()
+    world.interaction().log("close_channel", 0, "fn").closed(10)
+    windows = rows(
+        "coverage",
+        {"coverage_id": "a", "source": "app_log", "start": at(0), "end": at(60), "state": "complete"},
+        {"coverage_id": "b", "source": "app_log", "start": at(90), "end": at(99), "state": "partial"},
+    )
+    held = Memory(signals=world.signals().collect(), coverage=windows)
+
+    short, whole = quality.trust(held, now=at(3600)), quality.status(held, now=at(3600))
+
+    assert short.shortfalls.rows() == [("app_log", "partial", None, 1)]
+    for name in ("sources", "shortfalls", "lateness", "rejects"):
+        assert getattr(short, name).equals(getattr(whole, name)), name

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from flexkit.analyse import tallies
-from flexkit.analyse.quality import StoreStatus
 from flexkit.analyse.replay import SCHEMA
+from flexkit.analyse.trusting import Trust
 from flexkit.present import frames, words
 from flexkit.terms import Cause, Verdict
 from flexkit.window import Window
@@ -151,14 +151,13 @@ def test_fixes_that_prevent_nothing_are_no_step() -> None:
     assert words.in_order(replayed(), window=WINDOW).title == "1 fix leaves about 1 a week"
 
 
-def status() -> StoreStatus:
-    nothing = pl.DataFrame()
-    return StoreStatus(
-        "store", "1:2", nothing, nothing, nothing, nothing,
+def trust() -> Trust:
+    return Trust(
+        sources=pl.DataFrame(),
+        shortfalls=pl.DataFrame(),
         lateness=pl.DataFrame({"what": ["Alerts written down"], "p95_seconds": [3.0]}),
         rejects=pl.DataFrame({"reason": ["no SID", "no time zone"], "count": [1, 2]}),
-        unknown=nothing, unnamed=nothing, advice=[],
-    )  # fmt: skip
+    )
 
 
 def test_incomplete_sources_are_named_with_their_days() -> None:
@@ -167,7 +166,7 @@ def test_incomplete_sources_are_named_with_their_days() -> None:
                          "state": ["complete", "gap", "complete", "complete"], "rows": [3, 0, 1, 1]})  # fmt: skip
 
     said = words.coverage(days, window=WINDOW)
-    stands_on = words.provenance(days, window=WINDOW, version="1:2", newest=WINDOW.end, status=status())
+    stands_on = words.provenance(days, window=WINDOW, version="1:2", newest=WINDOW.end, trust=trust())
 
     assert said.title == "Incomplete: Studio on 1 of 2 days"
     assert stands_on.sentence == (

@@ -410,6 +410,10 @@ def test_the_default_window_ends_with_the_newest_event(tmp_path: Path) -> None:
     newest = dt.datetime(2026, 10, 1, 10, 0, 5, tzinfo=dt.UTC)
     assert store.newest() == newest
     assert store.oldest() == dt.datetime(2026, 10, 1, 9, 59, 59, 900_000, tzinfo=dt.UTC)
+
+    store.add(tables((K.COMPLETION, evidence.completion(at="2026-10-02T08:00:00Z", trigger_id="job-2"))))
+
+    assert store.newest() == dt.datetime(2026, 10, 2, 8, tzinfo=dt.UTC)
     assert newest in store.window("1h")
     assert store.window("1h").seconds == 3600
     assert store.window().days == 28

@@ -15,7 +15,7 @@ from flexkit.window import stamp
 if TYPE_CHECKING:
     import datetime as dt
 
-    from flexkit.analyse.quality import StoreStatus
+    from flexkit.analyse.trusting import Trust
     from flexkit.window import Window
 
 
@@ -45,7 +45,7 @@ _STATES = (
 
 
 def provenance(
-    days: pl.DataFrame, *, window: Window, version: str, newest: dt.datetime | None, status: StoreStatus | None = None
+    days: pl.DataFrame, *, window: Window, version: str, newest: dt.datetime | None, trust: Trust | None = None
 ) -> Provenance:
     """Window, data version, coverage, lateness and rejects of a page: what it stands on."""
     by_source = days.group_by("source", maintain_order=True).agg(
@@ -61,21 +61,21 @@ def provenance(
         window=(stamp(window.start), stamp(window.end)),
         data_version=version,
         coverage=tuple(rows),
-        sentence=" ".join([said, *(_late(status) + _rejected(status) if status else [])]),
+        sentence=" ".join([said, *(_late(trust) + _rejected(trust) if trust else [])]),
         newest="" if newest is None else f"{newest.day} {newest:%b %Y, %H:%M} UTC",
     )
 
 
-def _late(status: StoreStatus) -> list[str]:
-    late = status.lateness.drop_nulls("p95_seconds") if status.lateness.height else status.lateness
+def _late(trust: Trust) -> list[str]:
+    late = trust.lateness.drop_nulls("p95_seconds") if trust.lateness.height else trust.lateness
     return [f"{row['what']}: 95 % within {duration(row['p95_seconds'])}." for row in late.iter_rows(named=True)]
 
 
-def _rejected(status: StoreStatus) -> list[str]:
-    total = int(status.rejects["count"].sum()) if status.rejects.height else 0
+def _rejected(trust: Trust) -> list[str]:
+    total = int(trust.rejects["count"].sum()) if trust.rejects.height else 0
     if not total:
         return []
-    most = status.rejects.sort("count", descending=True).row(0, named=True)
+    most = trust.rejects.sort("count", descending=True).row(0, named=True)
     were = "was" if total == 1 else "were"
     return [
         f"{count(total, 'record')} did not fit and {were} set aside, most often because: {sentence(most['reason'])}"
