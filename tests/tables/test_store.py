@@ -403,6 +403,17 @@ def test_a_version_whose_files_are_gone_is_an_error_with_advice(tmp_path: Path) 
         store.at(version)
 
 
+def test_the_newest_event_follows_what_is_added(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.add(tables((K.COMPLETION, evidence.completion())))
+    first = store.newest()
+
+    store.add(tables((K.COMPLETION, evidence.completion(at="2026-10-02T08:00:00Z", trigger_id="job-2"))))
+
+    assert first == dt.datetime(2026, 10, 1, 9, 59, 59, 900_000, tzinfo=dt.UTC)
+    assert store.newest() == dt.datetime(2026, 10, 2, 8, tzinfo=dt.UTC)
+
+
 def test_the_default_window_ends_with_the_newest_event(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.add(tables((K.ALERT, evidence.alert()), (K.COMPLETION, evidence.completion())))
@@ -410,10 +421,6 @@ def test_the_default_window_ends_with_the_newest_event(tmp_path: Path) -> None:
     newest = dt.datetime(2026, 10, 1, 10, 0, 5, tzinfo=dt.UTC)
     assert store.newest() == newest
     assert store.oldest() == dt.datetime(2026, 10, 1, 9, 59, 59, 900_000, tzinfo=dt.UTC)
-
-    store.add(tables((K.COMPLETION, evidence.completion(at="2026-10-02T08:00:00Z", trigger_id="job-2"))))
-
-    assert store.newest() == dt.datetime(2026, 10, 2, 8, tzinfo=dt.UTC)
     assert newest in store.window("1h")
     assert store.window("1h").seconds == 3600
     assert store.window().days == 28
