@@ -86,6 +86,8 @@ def report(names: tuple[str, ...], data: Path | None, parameters: tuple[str, ...
 @_JSON
 def fetch(data: Path | None, *, since: str, until: str, as_json: bool, **options: Any) -> None:
     """Read from Twilio into the store. Only ever reads: flexkit sends no request that changes anything."""
+    # One thread for frames: more would take turns from the thread that asks Twilio, and memory. Read on import.
+    os.environ.setdefault("POLARS_MAX_THREADS", "1")
     from flexkit.collect.twilio_api import run_fetch
 
     summary = run_fetch(_writable(data), since=since, until=until, log=_log, **options)

@@ -406,3 +406,21 @@ def test_a_cancelled_reader_gives_its_turn_back() -> None:
 async def _take(pace: Pace) -> None:
     async with pace.turn("a"):
         pass
+
+
+def test_a_free_place_is_used_before_the_answer_that_freed_it_is_looked_into() -> None:
+    told: list[str] = []
+
+    async def ask(pace: Pace, name: str) -> None:
+        async with pace.turn("a"):
+            told.append(f"{name} sends")
+            await asyncio.sleep(0.01)
+        told.append(f"{name} reads")
+
+    async def ask_both() -> None:
+        pace = Pace(Controller(level=1, ceiling=1))
+        await asyncio.gather(ask(pace, "first"), ask(pace, "second"))
+
+    asyncio.run(ask_both())
+
+    assert told == ["first sends", "second sends", "first reads", "second reads"]

@@ -86,8 +86,8 @@ def test_the_oldest_is_read_first_and_slices_widen_where_little_happens() -> Non
         widths.append(window.seconds)
         slices.settle(window, 0)
 
-    assert widths[:4] == [3600, 4 * 3600, 16 * 3600, 86_400]
-    assert max(widths) == 86_400
+    assert widths[:5] == [3600, 4 * 3600, 16 * 3600, 64 * 3600, 7 * 86_400]
+    assert max(widths) == 7 * 86_400
     assert len(widths) < 50
 
 

@@ -13,6 +13,8 @@ from tests.server.api import PASSWORD, TwilioServer
 from tests.server.http import Reply, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.server.account import Account
     from tests.server.limits import Limit
 
@@ -27,6 +29,7 @@ class CannedServer:
         self.limit = limit
         self.latency = latency
         self.connections = 0
+        self._early = 0.0
         self._api = TwilioServer(account, keep_log=False)
         self.token = b"Basic " + base64.b64encode(f"{account.sid}:{PASSWORD}".encode())
         wait = limit.retry_after if limit is not None else None
@@ -40,6 +43,18 @@ class CannedServer:
         server = await asyncio.get_running_loop().create_server(lambda: _Line(self), "127.0.0.1", 0, backlog=1024)
         port: int = server.sockets[0].getsockname()[1]
         return port
+
+    def after_latency(self, answer: Callable[[str], None], target: str) -> None:
+        """Call *answer* for *target* when *latency* has passed: on average exactly, though timers come late."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self.latency
+
+        def come() -> None:
+            # Timers come late by up to a millisecond: by what they were late so far, the next are set early.
+            self._early = min(max(0.0, self._early + 0.02 * (loop.time() - due)), self.latency / 10)
+            answer(target)
+
+        loop.call_at(due - self._early, come)
 
     def answer(self, target: str) -> bytes:
         """The whole answer to a GET of *target*."""
@@ -78,7 +93,7 @@ class _Line(asyncio.Protocol):
         elif server.limit is not None and not server.limit.enter():
             self._transport.write(server.refusal)
         else:
-            self._loop.call_later(server.latency, self._answer, head[4 : head.index(b" ", 4)].decode("ascii"))
+            server.after_latency(self._answer, head[4 : head.index(b" ", 4)].decode("ascii"))
 
     def _answer(self, target: str) -> None:
         if self._server.limit is not None:

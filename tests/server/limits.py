@@ -24,6 +24,8 @@ class Limit:
     highest: int = 0
     first_at: float | None = None
     last_at: float = 0.0
+    _held: float = 0.0
+    """Seconds that all accepted requests together were in flight here."""
     _tokens: float = field(default=-1.0)
     _filled_at: float = 0.0
     _closed: tuple[float, float] = (0.0, 0.0)
@@ -40,6 +42,7 @@ class Limit:
             if self.retry_after:
                 self._closed = (now, now + self.retry_after)
             return False
+        self._held -= now
         self.in_flight += 1
         self.highest = max(self.highest, self.in_flight)
         return True
@@ -49,6 +52,7 @@ class Limit:
         self.in_flight -= 1
         self.accepted += 1
         self.last_at = time.monotonic()
+        self._held += self.last_at
 
     def _has_token(self, now: float) -> bool:
         if self.per_second is None:
@@ -67,6 +71,7 @@ class Limit:
         seconds = self.last_at - (self.first_at or self.last_at)
         return {
             "accepted": self.accepted,
+            "held_ms": 1000 * self._held / max(self.accepted, 1),
             "refused": self.refused,
             "violations": self.violations,
             "highest": self.highest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,12 +31,17 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    *, account: dict[str, Any] | None = None, bulk: int = 0, limit: dict[str, Any] | None = None, latency: float = 0.0
+    *,
+    account: dict[str, Any] | None = None,
+    bulk: int = 0,
+    limit: dict[str, Any] | None = None,
+    latency: float = 0.0,
+    core: int | None = None,
 ) -> Iterator[Served]:
-    """A server with an `Account` of *account*'s arguments (or *bulk* events), a `Limit`, and *latency* in seconds."""
+    """A server (on *core* alone) with an `Account` of *account*'s arguments or *bulk* events, within a `Limit`."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, account or {}, bulk, limit, latency), daemon=True)
+    process = context.Process(target=_serve, args=(there, account or {}, bulk, limit, latency, core), daemon=True)
     process.start()
     try:
         if not here.poll(120):
@@ -54,7 +60,16 @@ def serving(
         process.join(10)
 
 
-def _serve(pipe: Connection, account: dict[str, Any], bulk: int, limit: dict[str, Any] | None, latency: float) -> None:
+def _serve(
+    pipe: Connection,
+    account: dict[str, Any],
+    bulk: int,
+    limit: dict[str, Any] | None,
+    latency: float,
+    core: int | None,
+) -> None:
+    if core in os.sched_getaffinity(0):
+        os.sched_setaffinity(0, {core})
     made = BulkAccount(bulk, **account) if bulk else Account(**account)
     server = CannedServer(made, limit=Limit(**(limit or {})), latency=latency)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flexkit.collect.fetch.held import NEARLY, RETENTION, Held
 from flexkit.collect.fetch.summary import SOURCES, FetchPlan, Planned
-from flexkit.collect.fetch.windows import PAGE
+from flexkit.collect.fetch.windows import LONGEST_WIDTH, PAGE
 from flexkit.errors import UsageError
 from flexkit.terms import Source
 from flexkit.window import Window, stamp
@@ -111,7 +111,7 @@ def late(held: Held, now: dt.datetime) -> list[str]:
 def _planned(held: Held, window: Window, source: Source, resource: str, name: str) -> Planned:
     spans = held.open_windows(source, resource, window)
     density = held.rows_per_second(source, resource)
-    slices = sum(math.ceil(span.days) for span in spans)
+    slices = sum(math.ceil(span.seconds / LONGEST_WIDTH) for span in spans)
     rows = 0 if density is None else sum(span.seconds for span in spans) * density
     workspace = resource.partition(":")[2]
     what = f"TaskRouter events of {workspace or 'each workspace'}" if name == "task_events" else name.replace("_", " ")

@@ -163,6 +163,7 @@ class FetchSummary:
             "refusals": self.refusals,
             "faults": self.faults,
             "seconds": round(self.seconds, 3),
+            "cpu_seconds": round(self.cpu_seconds, 3),
             "missing": [
                 {
                     "source": gap.source,

@@ -19,7 +19,8 @@ SPARE = 50
 """Rows of a full page where the server does not say how many it gives: the API's default."""
 
 _FIRST_WIDTH = 3600.0
-_LONGEST_WIDTH = 86_400.0
+LONGEST_WIDTH = 7 * 86_400.0
+"""Seconds of the widest slice: weeks without a row take few requests, and a full one is halved."""
 _WANTED_ROWS = 600
 """Rows that a slice is cut to hold: well below a page, so that few have to be halved."""
 
@@ -73,7 +74,7 @@ def halves(span: Window) -> tuple[Window, Window] | None:
 class Slices:
     """Hands out slices of *spans*, oldest first: what is about to expire is read first.
 
-    Their width follows the rows that earlier slices held, within an hour to begin with and a day at most.
+    Their width follows the rows that earlier slices held, within an hour to begin with and a week at most.
     """
 
     def __init__(self, spans: Iterable[Window]) -> None:
@@ -97,7 +98,7 @@ class Slices:
     def settle(self, window: Window, rows: int) -> None:
         """Learn that *window* held *rows* rows, to cut the next ones by."""
         fitting = window.seconds * _WANTED_ROWS / rows if rows else math.inf
-        self._width = min(max(1.0, fitting), 4 * max(self._width, window.seconds), _LONGEST_WIDTH)
+        self._width = min(max(1.0, fitting), 4 * max(self._width, window.seconds), LONGEST_WIDTH)
 
     def split(self, window: Window) -> bool:
         """Take *window* back as two halves, for it was full; False where it cannot be halved."""
