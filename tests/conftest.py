@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 # One thread a worker: pytest has a worker for each core. It counts for the kernels of notebooks too.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+# Tests start some hundred processes: each would compile flexkit anew where this is set.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import pytest
 from hypothesis import settings

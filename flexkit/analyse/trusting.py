@@ -121,7 +121,7 @@ def shortfalls(coverage: pl.DataFrame) -> pl.DataFrame:
         coverage.filter(pl.col("state") != CoverageState.COMPLETE)
         .group_by("source", "state", "reason")
         .agg(windows=pl.len().cast(pl.Int64))
-        .sort("source", "windows", descending=[False, True])
+        .sort("source", "windows", "state", "reason", descending=[False, True, False, False])
     )
 
 

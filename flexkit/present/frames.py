@@ -247,9 +247,9 @@ def holes(uncovered: pl.DataFrame) -> pl.DataFrame:
 def rules(explained: pl.DataFrame) -> pl.DataFrame:
     """Every rule of `explain.explain`, those that hold first: cause, what it says, why it does not hold."""
     if explained.is_empty():
-        return pl.DataFrame(schema=dict.fromkeys(("holds", "cause", "what_it_says", "why_not", "rule"), pl.String))
+        return pl.DataFrame(schema=dict.fromkeys(("holds", "cause", "what_it_says", "because", "rule"), pl.String))
     return explained.select(
-        "holds", _said("cause", cause_label), what_it_says="sentence", why_not="because", rule="rule"
+        "holds", _said("cause", cause_label), what_it_says="sentence", because="because", rule="rule"
     ).sort("holds", descending=True, maintain_order=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import re
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flexkit.present.labels import cause_label
 from flexkit.present.numbers import NONE, duration, number, percent
+from flexkit.terms import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,13 @@ _BESIDE_A_RATE = {"expected", "lower", "upper", "lo", "hi", "limit_lo", "limit_h
 """Bounds, which are of the rate where the table has one; else of a count, a ratio or a number of days."""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d(\.\d+)?)?)?")
-_HEADINGS = {"lo": "Low", "hi": "High", "limit_lo": "Limit low", "limit_hi": "Limit high", "rr": "Ratio"}
+_HEADINGS = {
+    "lo": "Low", "hi": "High", "limit_lo": "Limit, low", "limit_hi": "Limit, high", "bound_lo": "Lowest possible",
+    "bound_hi": "Highest possible", "predicted_lo": "Predicted, low", "predicted_hi": "Predicted, high", "rr": "Ratio",
+    "bucket_start": "Day", "unit": "Of", "label": "What", "events": "With a duplicate", "exposure": "Completed",
+    "warned": "With a warning", "premature": "Closes too early", "collect": "What to collect", "alike": "Others alike",
+    **{str(cause): cause_label(cause) for cause in Cause},
+}  # fmt: skip
 _WORDS = {"cause_label", "status", "missing", "verdict", "kind", "evidence_kind", "state"}
 
 
@@ -105,7 +113,7 @@ def table(frame: pl.DataFrame | pl.LazyFrame, *, limit: int = LIMIT) -> Table:
     columns = [[_format(name, head.schema[name], rates)(value) for value in head[name]] for name in head.columns]
     return Table(
         headings=tuple(_heading(name, dtype) for name, dtype in head.schema.items()),
-        numeric=tuple(dtype.is_numeric() for dtype in head.schema.values()),
+        numeric=tuple(dtype.is_numeric() and name != "weekday" for name, dtype in head.schema.items()),
         rows=tuple(zip(*columns, strict=True)),
         left_out=max(shown.height - limit, 0),
     )
@@ -125,13 +133,14 @@ def _format(name: str, dtype: pl.DataType, rates: set[str]) -> Callable[[Any], s
         return _or_none(duration)
     if dtype.is_float():
         return _or_none(percent if name in rates or name.endswith(_RATE_ENDS) else number)
-    if dtype.is_integer():
-        return _or_none(lambda value: f"{value:,}")
-    if name == "cause":
-        return _or_none(lambda value: cause_label(str(value)))
-    if name in _WORDS:
-        return _or_none(lambda value: str(value).replace("_", " "))
-    return _or_none(_plain)
+    return _or_none(_SAID.get(name, (lambda value: f"{value:,}") if dtype.is_integer() else _plain))
+
+
+_SAID: dict[str, Callable[[Any], str]] = {
+    "cause": lambda value: cause_label(str(value)),
+    "weekday": lambda value: calendar.day_name[value - 1],
+    **dict.fromkeys(_WORDS, lambda value: str(value).replace("_", " ")),
+}
 
 
 def _or_none(write: Callable[[Any], str]) -> Callable[[Any], str]:

@@ -385,14 +385,16 @@ def test_a_stable_process_is_called_stable_and_a_moved_one_moved() -> None:
     done, again = centre(days=70)
     calm = rates.stability(rates.rates_table(rates.daily_counts(done, again)))
     late = again.filter(pl.col("second_at") < dt.datetime(2026, 4, 6, tzinfo=dt.UTC))
-    fixes = pl.DataFrame({"fix_id": ["guard"], "deployed_at": [dt.datetime(2026, 4, 5, 9, tzinfo=dt.UTC)]})
+    fixes = pl.DataFrame(
+        {"fix_id": ["guard"], "title": ["Check first"], "deployed_at": [dt.datetime(2026, 4, 5, 9, tzinfo=dt.UTC)]}
+    )
     counts = rates.daily_counts(done, pl.concat([late, again.filter(pl.col("second_at").dt.day() == 20)]))
     moved = rates.stability(rates.rates_table(counts, fixes=fixes), fixes=fixes)
 
     assert calm.state == "stable"
     assert moved.state == "moved"
     assert moved.moves[0].on == dt.date(2026, 4, 6)
-    assert moved.moves[0].fixes == ("guard",)
+    assert moved.moves[0].fixes == ("Check first",)
     assert moved.level < calm.level / 2
 
 

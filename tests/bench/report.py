@@ -20,7 +20,7 @@ from flexkit.present.figure import figure
 from flexkit.report import drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LIMIT_PAGE = 1_200_000
 LIMIT_FIGURE = 6_000
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         work = Path(folder)
         # A copy, so that forgetting what was computed touches nobody's store.
         store = Path(shutil.copytree(options.data or sample_store(), work / "store"))
-        environment = os.environ | {"FLEXKIT_DATA": str(store)}
+        environment = compiled(os.environ) | {"FLEXKIT_DATA": str(store)}
         parts: dict[str, Callable[[], list[Row]]] = {
             "warm": lambda: one_report(options.notebook, options.rounds, environment, work, lambda: None),
             "cold": lambda: one_report(options.notebook, options.rounds, environment, work, forgetting(store)),
@@ -57,6 +57,11 @@ def main(argv: list[str]) -> int:
 
 Row = tuple[str, str, str, bool]
 PARTS = ("warm", "cold", "jobs", "sizes", "start", "browser")
+
+
+def compiled(environment: Mapping[str, str]) -> dict[str, str]:
+    """*environment*, but with modules compiled once, as whoever installed flexkit and the two tools has them."""
+    return {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def forgetting(store: Path) -> Callable[[], None]:
@@ -175,7 +180,7 @@ def browser(rounds: int, store: Path, folder: Path) -> list[Row]:
     """Milliseconds until each page on *store* is readable in Chromium, and until all of its figures live."""
     out = folder / "pages"
     command = [sys.executable, "-m", "flexkit.cli", "report", "--out", str(out), "--timeout", "3600"]
-    made, _ = timed(command, os.environ | {"FLEXKIT_DATA": str(store)}, folder)
+    made, _ = timed(command, compiled(os.environ) | {"FLEXKIT_DATA": str(store)}, folder)
     rows = []
     for page in sorted(out.glob("*/latest.html")):
         readable, alive = (statistics.median(times) for times in zip(*opened(page, rounds), strict=True))
@@ -213,7 +218,7 @@ def opened(page: Path, rounds: int) -> list[tuple[float, float]]:
 def start_up(rounds: int) -> Row:
     """Seconds until ``flexkit --help`` has answered, by the command as it is installed."""
     command = shutil.which("flexkit", path=str(Path(sys.executable).parent)) or "flexkit"
-    seconds = [timed([command, "--help"], dict(os.environ), Path.cwd())[0] for _ in range(rounds)]
+    seconds = [timed([command, "--help"], compiled(os.environ), Path.cwd())[0] for _ in range(rounds)]
     found = statistics.median(seconds)
     return ("`flexkit --help`", f"{found:.2f} s", "≤ 0.3 s", found <= 0.3)
 

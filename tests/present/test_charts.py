@@ -242,3 +242,25 @@ def test_a_drawing_uses_no_colour_that_the_dark_does_not_know(name: str) -> None
     colours = set(re.findall(r'(?:fill|stroke)="(#[0-9a-fA-F]{3,6}|black|white)"', svg))
 
     assert colours <= set(theme.DARK)
+
+
+def test_what_no_fix_is_known_to_prevent_is_not_drawn() -> None:
+    """Vega complains about a scale of nothing."""
+    known = CHARTS["prevented"][1]
+    nothing = known.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in ("prevented", "lo", "hi"))
+
+    along = [
+        [layer["encoding"]["x"].get("field") for layer in drawn("prevented", frame).to_dict()["layer"]]
+        for frame in (known, nothing)
+    ]
+
+    assert ["prevented" in fields for fields in along] == [True, False]
+
+
+def test_names_of_pairs_come_in_the_order_of_their_rows() -> None:
+    pairs = [f"handler-{number}" for number in range(40)]
+    frame = pl.DataFrame({"handlers": pairs, "cause": CHARTS["by_handler"][1]["cause"][0], "count": range(40, 0, -1)})
+
+    datasets = drawn("by_handler", frame).to_dict()["datasets"].values()
+
+    assert all([row["handlers"] for row in rows] == pairs for rows in datasets)

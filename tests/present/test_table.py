@@ -89,3 +89,15 @@ def test_columns_of_numbers_sids_and_times_are_marked_so_that_pages_can_set_them
     frame = pl.DataFrame({"who": ["x", "KD"], "interaction_sid": sids, "at": times, "count": [1, 2]})
 
     assert '<table class="s2 t3 n4">' in table(frame).to_html(caption="")
+
+
+def test_headings_are_words_and_weekdays_have_names() -> None:
+    frame = pl.DataFrame({"label": ["x"], "bound_lo": [1.0], "predicted_hi": [2.0], "exposure": [3], "weekday": [7]})
+    by_cause = pl.DataFrame({"uncoordinated_terminal": [4]})
+
+    shown = table(frame)
+
+    assert shown.headings == ("What", "Lowest possible", "Predicted, high", "Completed", "Weekday")
+    assert shown.rows[0][-1] == "Sunday"
+    assert shown.numeric == (False, True, True, True, False)
+    assert table(by_cause).headings == ("Several automations on the end",)

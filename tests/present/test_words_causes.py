@@ -86,7 +86,7 @@ def test_alerts_about_proxy_are_counted_apart() -> None:
 
     said = words.pareto(tallies.by_cause(found), window=WINDOW, proxies=1)
 
-    assert said.subtitle.endswith("n = 1")
+    assert said.subtitle.endswith("n = 1 duplicate")
     assert "1 further alert is about Proxy" in said.caption
 
 
@@ -181,3 +181,17 @@ def test_no_source_at_all_is_said() -> None:
 
     assert words.coverage(nothing, window=WINDOW).title == "No source is held"
     assert words.provenance(nothing, window=WINDOW, version="1:n", newest=None).sentence.startswith("No source is held")
+
+
+def test_the_same_evidence_in_another_order_gives_the_same_tables_and_words() -> None:
+    found = causes(*[(cause, handler) for cause in (C1, C2, UNKNOWN) for handler in ("a-fn", "b-fn", None)])
+
+    def told(rows: pl.DataFrame) -> list[Any]:
+        counts, handlers = tallies.by_cause(rows), tallies.by_handlers(rows)
+        tables = [counts, handlers, tallies.per_day(rows, window=WINDOW), tallies.gaps(rows)]
+        said = words.causes(counts, handlers, completed=99, window=WINDOW)
+        return [*(table.write_json() for table in tables), said.headline, said.action]
+
+    shuffled = [told(found.sample(fraction=1.0, shuffle=True, seed=seed)) for seed in range(5)]
+
+    assert shuffled == [told(found)] * 5

@@ -38,7 +38,7 @@ def test_alerts_alone_give_counts_and_never_a_rate() -> None:
     answer = words.rate(counted(2, 24, estimand="count"), window=WINDOW)
 
     assert answer.verdict == Verdict.UNDECIDED
-    assert "56 warnings" in answer.headline
+    assert "56 interactions with a warning" in answer.headline
     assert "%" not in answer.headline
     assert answer.metrics["dup_share"] is None
 
@@ -154,8 +154,8 @@ def test_warnings_without_a_denominator_are_counts_per_day_and_never_percent() -
 
     assert rates.as_chart(table)["value"].to_list() == pytest.approx([6.0] * 28)
     assert "from 6 a day" in said.title
-    assert said.subtitle.startswith("Warnings per day")
-    assert "Warnings per day" in drawn.to_json()
+    assert said.subtitle.startswith("Interactions with a warning per day")
+    assert "Interactions with a warning" in drawn.to_json()
     assert "Completed" not in said.title + said.caption
     assert "%" not in said.title + said.caption.partition("(p")[0]
 
@@ -164,3 +164,38 @@ def test_no_duplicate_on_days_with_completions_is_said_with_the_days() -> None:
     table = counts_per_day(0, estimand="dup_share", completed=100.0)
 
     assert words.rate_over_time(rates.stability(table), window=WINDOW).title == "No duplicate on 28 days"
+
+
+def test_without_a_denominator_no_unit_has_a_share() -> None:
+    counts = pl.DataFrame({"date": DAYS, "events": [6] * 28, "exposure": [24.0] * 28}).with_columns(
+        estimand=pl.lit("count"), warnings=pl.col("events"), channel_type=pl.lit(None, dtype=pl.String)
+    )
+    alone, sized = rates.by_unit(counts, "channel_type"), rates.funnel(counts, "channel_type")
+
+    said = [words.breakdown(alone, what="channel type", window=WINDOW), words.funnel(sized, what="x", window=WINDOW)]
+    drawn = [charts.breakdown(alone, title="", subtitle=""), charts.funnel(sized, title="", subtitle="", overall=0.25)]
+
+    assert {one.title for one in said} == {"Cannot tell: no completed interactions are held"}
+    assert all("no share to draw" in chart.to_json() for chart in drawn)
+    assert rates.as_rows(alone).to_dicts() == [{"unit": "unknown", "warned": 168.0}]
+    assert rates.as_rows(sized).columns == ["unit", "warned"]
+
+
+def test_a_page_lists_days_with_counts_and_shares() -> None:
+    listed = ["bucket_start", "events", "exposure", "rate", "lo", "hi", "limit_lo", "limit_hi", "signal"]
+
+    assert rates.as_rows(counts_per_day(2, estimand="dup_share", completed=100.0)).columns == listed
+    assert rates.as_rows(counts_per_day(6, estimand="count")).columns == ["bucket_start", "warned", "signal"]
+
+
+def test_a_change_of_level_is_near_a_fix_by_its_title() -> None:
+    days = pl.DataFrame({"date": DAYS, "events": [9] * 14 + [0, 1] * 7, "exposure": [100.0] * 28})
+    counts = days.with_columns(estimand=pl.lit("dup_share"), warnings=pl.col("events"))
+    fixes = pl.DataFrame(
+        {"fix_id": ["guard"], "title": ["Check first"], "deployed_at": [dt.datetime(2026, 10, 7, 9, tzinfo=dt.UTC)]}
+    )
+
+    said = words.rate_over_time(rates.stability(rates.rates_table(counts, fixes=fixes), fixes=fixes), window=WINDOW)
+
+    assert "near the fix “Check first”" in said.caption
+    assert "guard" not in said.caption

@@ -12,7 +12,7 @@ from flexkit.analyse.rates.patterns import Multiplicity, cohorts, hour_week, mul
 from flexkit.analyse.rates.process import Rate, by_unit, funnel, overall
 from flexkit.analyse.rates.sparse import weekly_chart
 from flexkit.analyse.rates.stability import Move, Stability, stability
-from flexkit.analyse.rates.table import RATES, as_chart, rates_table
+from flexkit.analyse.rates.table import RATES, as_chart, as_rows, is_count, rates_table
 
 __all__ = [
     "RATES",
@@ -22,6 +22,7 @@ __all__ = [
     "Runs",
     "Stability",
     "as_chart",
+    "as_rows",
     "by_unit",
     "change_points",
     "cohorts",
@@ -34,6 +35,7 @@ __all__ = [
     "has_denominator",
     "hour_week",
     "interval",
+    "is_count",
     "multiplicity",
     "overall",
     "rates_table",

@@ -52,7 +52,7 @@ class Stability:
 def stability(table: pl.DataFrame, unit: str = "all", *, fixes: pl.DataFrame | None = None) -> Stability:
     """The facts about *unit* of a `rates` table (see `rates_table`).
 
-    Fixes (fix_id, deployed_at) are named where their day, or the day after it, may be the first of the new level: near
+    Fixes (title, deployed_at) are named where their day, or the day after it, may be the first of the new level: near
     a change in time, which does not make them its cause.
     """
     rows = table.filter(pl.col("unit") == unit).sort("bucket_start")
@@ -92,6 +92,6 @@ def _near(fixes: pl.DataFrame | None, low: dt.date, high: dt.date, tz: str) -> t
     # The set holds last days of the old level: the new one starts a day later, and its first whole day may be the
     # day after the fix.
     inside: Sequence[str] = (
-        fixes.filter(day.is_between(low, high + dt.timedelta(days=1))).sort("deployed_at")["fix_id"].to_list()
+        fixes.filter(day.is_between(low, high + dt.timedelta(days=1))).sort("deployed_at")["title"].to_list()
     )
     return tuple(inside)

@@ -166,6 +166,30 @@ def as_chart(table: pl.DataFrame, unit: str = ALL) -> pl.DataFrame:
     )
 
 
+_LISTED = {
+    "bucket_start": True, "unit": True, "events": True, "exposure": False, "rate": False, "lo": False, "hi": False,
+    "limit_lo": False, "limit_hi": False, "is_outlier": False, "signal": True,
+}  # fmt: skip
+"""What a page lists, in its order, and whether also of counts."""
+
+
+def as_rows(table: pl.DataFrame) -> pl.DataFrame:
+    """What a page lists of a `rates` table, of `by_unit` or of `funnel`: no share where nothing is held to share.
+
+    Where the estimand is "count" the events are listed as `warned`, and what is made of them and the hours is left out.
+    """
+    counted = is_count(table)
+    left_out = {"unit"} if "bucket_start" in table.columns else set()
+    names = [name for name, of_counts in _LISTED.items() if name in table.columns and (of_counts or not counted)]
+    listed = table.select(name for name in names if name not in left_out)
+    return listed.rename({"events": "warned"}) if counted else listed
+
+
+def is_count(table: pl.DataFrame) -> bool:
+    """Whether a `rates` table, `by_unit` or `funnel` holds counts, for want of anything to compare them with."""
+    return "estimand" in table.columns and COUNT in table["estimand"].unique()
+
+
 def baseline_days(series: Series, phase: Sequence[int]) -> tuple[Booleans, str]:
     """The days that set the limits, and a note where they are not a baseline of their own."""
     usable = series.usable

@@ -81,7 +81,9 @@ def by_handler(counts: pl.DataFrame, *, title: str, subtitle: str) -> Any:
             alt.Tooltip("count:Q", title="Duplicates", format=","),
         ],
     )  # fmt: skip
-    names = shown.unique("handlers").select("handlers", text=pl.format("{} · {}", "handlers", parts.grouped("total")))
+    names = shown.unique("handlers", maintain_order=True).select(
+        "handlers", text=pl.format("{} · {}", "handlers", parts.grouped("total"))
+    )
     labels = parts.row_labels(alt.Chart(names).encode(y=rows))
     chart = alt.layer(bars, labels).properties(width=WIDTH, height=parts.ROW * len(order))
     return themed(chart, title=title, subtitle=subtitle)

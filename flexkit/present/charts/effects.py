@@ -187,7 +187,7 @@ def residuals(days: pl.DataFrame, *, title: str, subtitle: str, zone: str = "UTC
     shown = parts.rounded(parts.wall_clock(days.select("date", "residual"), "date", zone=zone), digits=2)
     base = alt.Chart(shown).encode(x=parts.day_axis(zone))
     stems = base.mark_rule(color=SERIES_LIGHT, strokeWidth=1.5).encode(
-        y=alt.Y("residual:Q", title="Observed − expected, in standard errors"), y2=alt.Y2Datum(0)
+        y=alt.Y("residual:Q", title="Standard errors"), y2=alt.Y2Datum(0)
     )
     dots = base.mark_point(filled=True, size=34, color=SERIES, opacity=1).encode(
         y=alt.Y("residual:Q"),

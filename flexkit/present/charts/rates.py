@@ -59,7 +59,7 @@ def rate_over_time(
         size=pl.when("is_signal").then(95).when("is_partial").then(40).otherwise(26),
     )  # fmt: skip
     percent = "estimand" not in chart.columns or chart["estimand"][0] != "count"
-    measure = parts.SHARE if percent else "Warnings per day"
+    measure = parts.SHARE if percent else "Interactions with a warning"
     x = parts.day_axis(zone, title="" if percent else None, labels=not percent)
     top = 1.1 * max(
         parts.largest(shown, "value"), min(parts.largest(shown, "upper"), 1.6 * parts.largest(shown, "value"))

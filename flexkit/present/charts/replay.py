@@ -40,12 +40,15 @@ def prevented(fixes: pl.DataFrame, *, title: str, subtitle: str, measure: str = 
         base.mark_bar(color=SHADE, stroke=AXIS, strokeWidth=0.8, strokeDash=[3, 2], height=19, yOffset=11).encode(
             x=alt.X("bound_lo:Q", title=measure, axis=axis, scale={"zero": True}), x2=alt.X2("bound_hi:Q")
         ),
-        base.mark_bar(color=SERIES_LIGHT, stroke=SERIES, strokeWidth=1, height=11, yOffset=11, opacity=0.9).encode(
-            x=alt.X("prevented:Q"), x2=alt.X2Datum(0), tooltip=tooltip
-        ),
-        base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11).encode(x=alt.X("lo:Q"), x2=alt.X2("hi:Q")),
         parts.row_labels(base, text="text") if "text" in shown.columns else parts.row_labels(base, text="label"),
     ]
+    if shown["prevented"].count():
+        found = base.mark_bar(color=SERIES_LIGHT, stroke=SERIES, strokeWidth=1, height=11, yOffset=11, opacity=0.9)
+        interval = base.mark_rule(color=INK, strokeWidth=1.6, yOffset=11)
+        layers[1:1] = [
+            found.encode(x=alt.X("prevented:Q"), x2=alt.X2Datum(0), tooltip=tooltip),
+            interval.encode(x=alt.X("lo:Q"), x2=alt.X2("hi:Q")),
+        ]
     early = shown.filter(pl.col("premature") > 0)
     if early.height:
         mark = alt.Chart(early).mark_point(

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from flexkit.analyse.rates.table import is_count
 from flexkit.present.charts import parts
 from flexkit.present.charts.theme import (
     ALARM,
@@ -26,6 +27,7 @@ with without_checks():
 
 _LEFT: Any = "left"
 _RIGHT: Any = "right"
+_NO_SHARE = "No completed interactions are held, so there is no share to draw."
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -34,8 +36,10 @@ def breakdown(
 ) -> Any:
     """The rate of each unit (channel type, handler, queue, flow) with its interval, the largest first.
 
-    *rates* has unit, rate, lo, hi, events and exposure.
+    *rates* has unit, rate, lo, hi, events and exposure; where its estimand is "count" there is no rate to draw.
     """
+    if is_count(rates):
+        return themed(parts.nothing_to_draw(_NO_SHARE), title=title, subtitle=subtitle)
     if rates.is_empty():
         return themed(parts.nothing_to_draw("No unit to compare in this window."), title=title, subtitle=subtitle)
     shown = parts.rounded(rates.select("unit", "rate", "lo", "hi", "events", "exposure")).with_columns(
@@ -111,8 +115,11 @@ def _hours(cells: pl.DataFrame, zone: str) -> alt.Chart:
 def funnel(units: pl.DataFrame, *, title: str, subtitle: str, overall: float) -> Any:
     """Each unit's rate against its size, with the limits that chance alone would keep it in; outliers named.
 
-    *units* has unit, exposure, rate and is_outlier, and lower_95, upper_95, lower_998, upper_998.
+    *units* has unit, exposure, rate and is_outlier, and lower_95, upper_95, lower_998, upper_998; where its estimand
+    is "count" there is no rate to draw.
     """
+    if is_count(units):
+        return themed(parts.nothing_to_draw(_NO_SHARE), title=title, subtitle=subtitle)
     if units.is_empty():
         return themed(parts.nothing_to_draw("No unit to compare in this window."), title=title, subtitle=subtitle)
     shown = parts.rounded(units).sort("exposure")

@@ -76,7 +76,7 @@ def _main_handler(handlers: pl.DataFrame, cause: str) -> str:
     if totals.is_empty():
         return ""
     name, amount = totals.sort("count", column, descending=[True, False]).row(0)
-    partner = own.filter(pl.col(column) == name).sort("count", descending=True)[other][0] or "another"
+    partner = own.filter(pl.col(column) == name).sort("count", other, descending=[True, False])[other][0] or "another"
     if column == "first_handler":
         return f"{name}, which closed first in {amount:,} of them, most often before {partner}: "
     after = "its own close" if partner == name else partner
@@ -90,7 +90,7 @@ def _lower(label: str) -> str:
 def pareto(counts: pl.DataFrame, *, window: Window, proxies: int = 0, zone: str = "UTC") -> Said:
     """Which causes are most frequent."""
     total = int(counts["count"].sum())
-    subtitle = f"{_DUPLICATES} by cause, {days_of(window, zone)}, n = {total:,}"
+    subtitle = f"{_DUPLICATES} by cause, {days_of(window, zone)}, n = {count(total, 'duplicate')}"
     aside = f" {count(proxies, 'further alert')} {_are(proxies)} about Proxy, not Flex." if proxies else ""
     if not total:
         return Said("No duplicate", subtitle, "An empty chart: there is no duplicate.", "Nothing to explain." + aside)
@@ -103,7 +103,8 @@ def pareto(counts: pl.DataFrame, *, window: Window, proxies: int = 0, zone: str 
     )
     words = [f"{cause_label(row['cause'])} {row['count']:,}" for row in counts.iter_rows(named=True)]
     caption = (
-        "Lines are 95 % intervals of the counts. Each duplicate counts once, under its best supported cause. "
+        "Lines are 95 % intervals of the counts. Each duplicate counts once, under its best supported cause; one "
+        "interaction may have several. "
         "Undetermined means that no rule holds, not that there is no cause." + aside
     )
     return Said(title, subtitle, f"Bars by cause: {listed(words)}.", caption)
@@ -140,7 +141,7 @@ def over_time(daily: pl.DataFrame, *, fixes: pl.DataFrame, window: Window, zone:
     subtitle = f"{_DUPLICATES} per day and cause, one scale, {days_of(window, zone)}"
     if daily.is_empty():
         return Said("No duplicate", subtitle, "An empty chart.", "Nothing to draw.")
-    totals = daily.group_by("cause").agg(pl.col("count").sum()).sort("count", descending=True)
+    totals = daily.group_by("cause").agg(pl.col("count").sum()).sort("count", "cause", descending=[True, False])
     words = [f"{cause_label(row['cause'])} {row['count']:,}" for row in totals.iter_rows(named=True)]
     marked = fixes.filter(pl.col("deployed_at").is_between(window.start, window.end)) if not fixes.is_empty() else fixes
     inside = f"with {count(marked.height, 'fix', 'fixes')} marked" if marked.height else "without a fix in it"

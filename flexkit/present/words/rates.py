@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from flexkit.analyse.rates.table import is_count
 from flexkit.present.answer import Answer, Tile
 from flexkit.present.frames import MOST_GAPS
 from flexkit.present.numbers import count, duration, listed, percent, rough, span
@@ -76,11 +77,11 @@ def _counted(found: Rate, where: str, metrics: dict[str, float | int | None]) ->
         said = f"Cannot tell: nothing is held for {where}."
         return Answer(Verdict.UNDECIDED, said, _GET_SOME, metrics={**metrics, "dup_share": None})
     said = (
-        f"Cannot tell how often: {count(found.events, 'warning')} in {where}, but no completed interactions are held "
-        "to compare them with."
+        f"Cannot tell how often: {count(found.events, 'interaction')} with a warning in {where}, but no completed "
+        "interactions are held to compare them with."
     )
     action = "Collect TaskRouter events or Interactions webhooks: 'flexkit fetch' reads the last 30 days."
-    tiles = (Tile("Warnings", f"{found.events:,.0f}", "counts, not a rate"),)
+    tiles = (Tile("Interactions with a warning", f"{found.events:,.0f}", "a count, not a rate"),)
     return Answer(Verdict.UNDECIDED, said, action, tiles, {**metrics, "dup_share": None, "warnings": int(found.events)})
 
 
@@ -90,12 +91,12 @@ def _share(found: Rate) -> str:
 
 def rate_over_time(found: Stability, *, window: Window, zone: str = "UTC") -> Said:
     """Whether the process is stable, and when it moved."""
-    is_count = found.estimand == "count"
-    measure = "Warnings" if is_count else _MEASURE
+    counted = found.estimand == "count"
+    measure = "Interactions with a warning" if counted else _MEASURE
     subtitle = f"{measure} per day, all channel types, {days_of(window, zone)}"
     limits = _limits(found)
     if found.days and not found.level:
-        none = "No warning is held" if is_count else f"No duplicate on {count(found.days, 'day')}"
+        none = "No warning is held" if counted else f"No duplicate on {count(found.days, 'day')}"
         return Said(none, subtitle, "A line at zero, or nothing.", "A count of zero is as good as what is held.")
     if found.state == "undecided":
         return Said(
@@ -153,7 +154,7 @@ def _noted(found: Stability) -> str:
 
 
 def _move(found: Stability, move: Move) -> str:
-    near = f", near {listed(list(move.fixes))}" if move.fixes else ""
+    near = f", near the fix {listed([f'“{title}”' for title in move.fixes])}" if move.fixes else ""
     return (
         f"{_level(found, move.rate_before)} to {_level(found, move.rate_after)} on {day(move.on)} "
         f"(95 %: {day(move.low)} to {day(move.high)}{near})"
@@ -163,8 +164,9 @@ def _move(found: Stability, move: Move) -> str:
 def _last_move(found: Stability) -> str:
     move = found.moves[-1]
     way = "fell" if move.rate_after < move.rate_before else "rose"
-    what, before = "The share" if found.estimand != "count" else "Warnings", _level(found, move.rate_before)
-    return f"{what} {way} from {before} to {_level(found, move.rate_after)} on {day(move.on)}"
+    what = "The share" if found.estimand != "count" else "Interactions with a warning"
+    now, before = _level(found, move.rate_after), _level(found, move.rate_before)
+    return f"{what} {way} from {before} to {now} on {day(move.on)}"
 
 
 def _level(found: Stability, rate: float) -> str:
@@ -175,6 +177,8 @@ def _level(found: Stability, rate: float) -> str:
 def breakdown(units: pl.DataFrame, *, what: str, window: Window, zone: str = "UTC") -> Said:
     """Which unit is completed twice most often, if they can be told apart."""
     subtitle = f"{_MEASURE}, by {what}, with 95 % intervals, {days_of(window, zone)}"
+    if is_count(units):
+        return _no_share(subtitle)
     known = units.filter(pl.col("exposure") > 0)
     if known.height < 2:
         return Said(
@@ -196,6 +200,8 @@ def breakdown(units: pl.DataFrame, *, what: str, window: Window, zone: str = "UT
 def funnel(units: pl.DataFrame, *, what: str, window: Window, zone: str = "UTC") -> Said:
     """Which units lie outside what their size allows."""
     subtitle = f"{_MEASURE}, by {what} and its size, {days_of(window, zone)}"
+    if is_count(units):
+        return _no_share(subtitle)
     outside = units.filter("is_outlier")["unit"].to_list()
     title = f"{listed(outside[:3])} lies outside what chance allows" if len(outside) == 1 else (
         f"{count(len(outside), what)} lie outside what chance allows" if outside
@@ -207,6 +213,11 @@ def funnel(units: pl.DataFrame, *, what: str, window: Window, zone: str = "UTC")
         "(99.8 %) is worth a question. Dotted lines are 95 %. Do not rank the units inside."
     )
     return Said(title, subtitle, alt, caption)
+
+
+def _no_share(subtitle: str) -> Said:
+    words = "Without completed interactions there is nothing to compare warnings with: see above what to collect."
+    return Said("Cannot tell: no completed interactions are held", subtitle, "An empty chart.", words)
 
 
 def heatmap(cells: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said:

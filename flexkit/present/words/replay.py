@@ -46,7 +46,8 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     """What each fix would have prevented alone."""
     warned = int(ranked["warnings_window"][0]) if ranked.height else 0
     subtitle = (
-        f"Warnings that each fix alone would prevent, per week, replayed over {days_of(window, zone)}, n = {warned:,}"
+        f"Warnings that each fix alone would prevent, per week, replayed over {days_of(window, zone)}, "
+        f"n = {count(warned, 'warning')}"
     )
     words = first_fix(ranked)
     singles = [
@@ -58,6 +59,7 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     caption = (
         "Blue: the replay's figure with its 90 % interval. Dashed: what incomplete evidence leaves possible. "
         "Triangles: closes that come too early and would be prevented too; only removing the agent stops those. "
+        "A duplicate may be warned of more than once. "
         f"{_assumptions(ranked)}"
     )
     title = words.partition(", which would")[0].rstrip(".")

@@ -32,7 +32,7 @@ def coverage(days: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Said:
         sources = days["source"].n_unique()
         title = f"All {sources} sources are held for every day"
         if sources == 1:
-            title = f"Only {source_label(days['source'][0])} is held, for every day"
+            title = f"Only one source is held, for every day: {source_label(days['source'][0])}"
         return Said(title, subtitle, f"A grid of {count(sources, 'source')}, complete on every day.", _STATES)
     title = f"Incomplete: {listed(words[:3])}"
     return Said(title, subtitle, f"A grid of sources and days; incomplete: {listed(words)}.", _STATES)
