@@ -35,13 +35,23 @@ def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame
     }
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 250_000])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(seed: int) -> None:
-    signals = adversarial(seed).lazy()
+def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(
+    seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_pass, "AT_ONCE", at_once)
+    signals = adversarial(seed)
+    # Evidence does not always tell a channel's type, nor always the same one, nor always the interaction.
+    told = random.Random(seed).choices([None, "chat", "web"], k=signals.height)
+    mixed = signals.with_columns(
+        channel_type=pl.Series(told), ikey=pl.when(pl.int_range(pl.len()) % 11 > 0).then("ikey")
+    )
 
-    assert fast_pass.answer(signals).equals(heavy_pass.answer(signals).collect())
-    own, portable = fast_pass.partials(signals).collect(), heavy_pass.partials(signals).collect()
-    assert own.sort("ikey").equals(portable.sort("ikey"))
+    for rows in (signals, mixed, mixed.sort("day", "ikey", "occurred_us"), mixed.sort("ikey", "occurred_us")):
+        assert fast_pass.answer(rows.lazy()).equals(heavy_pass.answer(rows.lazy()).collect())
+        own, portable = fast_pass.partials(rows.lazy()).collect(), heavy_pass.partials(rows.lazy()).collect()
+        assert own.sort("ikey").equals(portable.sort("ikey"))
 
 
 def adversarial(seed: int, days: int = 12) -> pl.DataFrame:
