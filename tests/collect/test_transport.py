@@ -14,6 +14,7 @@ import pytest
 from flexkit.collect.network.answers import UnavailableError, retry_after
 from flexkit.collect.network.control import Controller
 from flexkit.collect.network.door import Door, certificates, shown
+from flexkit.collect.network.json_text import NOTHING, parsed, written
 from flexkit.collect.network.pace import Pace
 from flexkit.collect.network.transport import HOST_IS_DOWN, open_client
 from flexkit.errors import FetchError, UsageError
@@ -424,3 +425,18 @@ def test_a_free_place_is_used_before_the_answer_that_freed_it_is_looked_into() -
     asyncio.run(ask_both())
 
     assert told == ["first sends", "second sends", "first reads", "second reads"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b"[" * 100_000])
+def test_what_is_not_json_is_told_apart_from_null(body: bytes) -> None:
+    assert parsed(body) is NOTHING
+    assert parsed(b"null") is None
+
+
+def test_an_emoji_that_was_cut_in_half_does_not_spoil_the_rest_of_a_record() -> None:
+    body = rb'{"name":"Zo\u00eb","mood":"\ud83d","age":123456789012345678}'
+
+    value = parsed(body)
+
+    assert value["name"] == "Zoë"
+    assert parsed(written(value).encode()) == value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 
+from flexkit.collect.network.json_text import written
 from flexkit.errors import StoreError
 from flexkit.tables.ids import digests, identity
 from flexkit.tables.normalize import RECORDS, RecordKind, normalize
@@ -39,7 +39,6 @@ A_PAGE = 100
 SHARE = 8.0
 """Where storing is slow, a batch may be so many times as old as the last one took to store."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
 # Rows of these tables say "all that belongs to it is held": they are stored after everything else.
 _LAST = ("interactions", "executions")
 
@@ -76,8 +75,8 @@ class _Batch:
 
 
 def texts(items: Iterable[Any]) -> list[str]:
-    """JSON text of each of *items*, in ASCII: half a surrogate pair cannot break it."""
-    return [_ENCODER.encode(item) for item in items]
+    """JSON text of each of *items*."""
+    return [written(item) for item in items]
 
 
 class Sink:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from flexkit.collect.network.json_text import parsed
 from flexkit.errors import FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-NOTHING: Any = object()
-"""Stands for a body that is not JSON (null is)."""
 
 
 class RefusedError(FetchError):
@@ -61,23 +59,6 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<Answer {self.status_code}>"
-
-
-def _no_constant(name: str) -> None:
-    # NaN and Infinity are Python's, not JSON's: a body with them was damaged or is no answer of Twilio's.
-    raise ValueError(name)
-
-
-# Made once: json.loads would make one for every answer.
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
-
-
-def parsed(body: bytes) -> Any:
-    """The JSON value of *body*, or `NOTHING`."""
-    try:
-        return _DECODER.decode(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return NOTHING
 
 
 def http_date(text: str | None) -> dt.datetime | None:

@@ -23,14 +23,13 @@ from yarl import URL
 
 from flexkit.collect.network.answers import (
     NO_HEADERS,
-    NOTHING,
     Answer,
     UnavailableError,
     http_date,
-    parsed,
     retry_after,
 )
 from flexkit.collect.network.door import Door, certificates, shown
+from flexkit.collect.network.json_text import NOTHING, parsed
 from flexkit.collect.network.pace import Pace, Turn
 from flexkit.collect.network.tries import RETRIED, Asking, Fault, Patience
 from flexkit.errors import FetchError
