@@ -241,8 +241,9 @@ class Controller:
         self._cut_at = self._ready_at = now
         self._recent.clear()
         self.known = known
-        # Start again from a quarter: if the limit is a rate, the whole level at once would be refused again.
-        self.level = max(1, min(self.level, known // 4))
+        # Start again from below: if the limit is a rate, the whole level at once would be refused again, which is
+        # dear where each refusal costs a Retry-After.
+        self.level = max(1, min(self.level, known // (4 if self._cost else 2)))
 
     def _between(self, at: float) -> float:
         """Accepted a second from the last cut to the refusal at *at*; 0 where that is too short to tell.
