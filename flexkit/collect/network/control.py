@@ -23,7 +23,7 @@ from flexkit.collect.network.probe import Probe, Step
 FIRST_LEVEL = 4
 GROWTH_ANSWERS = 5
 """Answers for one more in flight while growing: a fifth per round trip, so that the overshoot stays small."""
-PROBE_SECONDS = 2.0
+PROBE_SECONDS = 5.0
 PROBE_COST = 10.0
 PROBE_LONGEST = 300.0
 RECENT = 100
