@@ -4,7 +4,7 @@ Twilio publishes no limit for most of these resources; it answers 429, sometimes
 of limit exist and look alike at first: so many requests *at once*, and so many requests *a second*. The
 controller keeps a level (requests in flight) and, where lowering the level does not end the refusals, a rate.
 
-* It grows by a quarter per round trip until something is refused, then stays one below what was refused.
+* It grows by half per round trip until something is refused, then stays one below what was refused.
 * It asks for more rarely: a refused probe doubles the wait before the next, and the wait is at least ten times
   the ``Retry-After`` that a probe would cost.
 * A probe is paced: it raises the rate by a few percent before it raises the level, so that a true rate limit
@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from flexkit.collect.network.probe import Probe, Step
 
 FIRST_LEVEL = 4
-GROWTH_ANSWERS = 5
-"""Answers for one more in flight while growing: a fifth per round trip, so that the overshoot stays small."""
+GROWTH_ANSWERS = 2
+"""Answers for one more in flight while growing: by half per round trip, for a few refusals once."""
 PROBE_SECONDS = 5.0
 PROBE_COST = 10.0
 PROBE_LONGEST = 300.0
