@@ -7,6 +7,8 @@ several days or files, are put together by the rules of the portable form. Tests
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
 KINDS = pl.Enum(READ)
 """Kinds of signals that the pass reads, as numbers."""
-AT_ONCE = 250_000
-"""Rows whose runs are added up together."""
+AT_ONCE = 125_000
+"""Rows whose runs are added up together: few enough for a processor's cache."""
 _SCHEMA = {name: pl.String if name == "channel_type" else pl.Int64 for name in PARTIAL}
 _NEVER = np.iinfo(np.int64).min
 
@@ -70,7 +72,16 @@ def _runs(signals: pl.LazyFrame) -> pl.DataFrame:
         "ikey", "channel_type", us="occurred_us", kind=pl.col("kind").cast(KINDS).to_physical()
     )
     batches = ends.collect_batches(chunk_size=AT_ONCE, maintain_order=True, engine="streaming")
-    return pl.concat([pl.DataFrame(schema=_SCHEMA), *(_added_up(rows.drop_nulls("ikey")) for rows in batches)])
+    threads = pl.thread_pool_size()
+    parts, begun = [pl.DataFrame(schema=_SCHEMA)], deque[Future[pl.DataFrame]]()
+    with ThreadPoolExecutor(threads) as pool:
+        for rows in batches:
+            begun.append(pool.submit(_added_up, rows.drop_nulls("ikey")))
+            # No more is read ahead than is soon added up: memory stays bounded.
+            if len(begun) > 2 * threads:
+                parts.append(begun.popleft().result())
+        parts += [last.result() for last in begun]
+    return pl.concat(parts)
 
 
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:

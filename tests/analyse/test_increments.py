@@ -35,7 +35,7 @@ def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame
     }
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 250_000])
+@pytest.mark.parametrize("at_once", [1, 7, 125_000])
 @pytest.mark.parametrize("seed", range(6))
 def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(
     seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
