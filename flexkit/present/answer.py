@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from flexkit.present.numbers import joined
 from flexkit.terms import Verdict
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Answer:
             for tile in self.tiles
         )
         verdict = label(self.verdict, is_tested=self.is_tested)
-        return f"<p><strong>{verdict}: {escape(self.headline)}</strong></p>{action}<ul>{tiles}</ul>"
+        return joined(f"<p><strong>{verdict}: {escape(self.headline)}</strong></p>{action}<ul>{tiles}</ul>")
 
     def _text(self) -> str:
         return f"{label(self.verdict, is_tested=self.is_tested)}: {self.headline} {self.action}".rstrip()

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from flexkit.errors import ReportError
+from flexkit.present.numbers import joined
 from flexkit.present.table import Table
 from flexkit.present.table import table as tidy
 
@@ -57,8 +58,8 @@ class Figure:
         from html import escape
 
         return (
-            f"<p>{escape(self.caption)}</p><details><summary>Data of this chart</summary>"
-            f"{self.table.to_html(caption=self.alt)}</details>"
+            f"<p>{escape(joined(self.caption))}</p><details><summary>Data of this chart</summary>"
+            f"{self.table.to_lab_html(caption=self.alt)}</details>"
         )
 
 

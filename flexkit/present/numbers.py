@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 NONE = "–"
 """What stands for a number that is not known."""
+
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|h|d|points)(?!\w))|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)")
+
+
+def joined(text: str) -> str:
+    """*text* in which no line ends between a number and its unit."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def percent(share: float) -> str:

@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from flexkit.present.labels import cause_label
-from flexkit.present.numbers import NONE, duration, number, percent
+from flexkit.present.numbers import NONE, duration, joined, number, percent
 from flexkit.terms import Cause
 
 if TYPE_CHECKING:
@@ -70,10 +70,22 @@ class Table:
 
     def to_html(self, *, caption: str) -> str:
         """A ``<table>`` with row and column headings; everything in it is escaped."""
+        return self._html(caption, [""] * len(self.headings))
+
+    def to_lab_html(self, *, caption: str) -> str:
+        """The table for JupyterLab, which sets every column flush right: words and times flush left."""
+        styles = ["" if is_number else ' style="text-align:left"' for is_number in self.numeric]
+        return joined(self._html(caption, styles))
+
+    def _html(self, caption: str, styles: list[str]) -> str:
+        columns = list(zip(styles, self.headings, strict=True))
         kinds = " ".join(f"{kind}{at}" for at, kind in enumerate(self._kinds(), start=1) if kind)
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
+        head = "".join(f'<th scope="col"{style}>{escape(name)}</th>' for style, name in columns)
         # End tags of rows and cells are optional in HTML; leaving them out halves a long table.
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in self.rows)
+        body = "".join(
+            "<tr>" + "".join(f"<td{style}>{escape(cell)}" for style, cell in zip(styles, row, strict=True))
+            for row in self.rows
+        )
         if not self.rows:
             body = f'<tr><td colspan="{len(self.headings)}">nothing to list'
         titled = f"<caption>{escape(caption)}</caption>" if caption else ""
@@ -87,7 +99,7 @@ class Table:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         lines = ["\t".join(row) for row in (self.headings, *self.rows)]
-        html = self.to_html(caption="")
+        html = self.to_lab_html(caption="")
         return {TABLE_MIME: self.to_dict(), "text/html": html, "text/plain": "\n".join(lines)}
 
 

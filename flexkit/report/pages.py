@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flexkit.present.colours import CAUSE_COLOURS, DARK
+from flexkit.present.numbers import joined
 from flexkit.report import drawing
 from flexkit.report import record as records
 from flexkit.terms import Cause
@@ -60,7 +60,7 @@ def environment() -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["when"] = _when
-    environment.filters["joined"] = _joined
+    environment.filters["joined"] = joined
     environment.globals.update(label_of=records.label_of, style=style_sheet())
     return environment
 
@@ -68,14 +68,6 @@ def environment() -> Any:
 def _when(instant: str) -> str:
     moment = dt.datetime.fromisoformat(instant)
     return f"{moment.day} {moment:%b %Y}" + (f", {moment:%H:%M}" if moment.hour or moment.minute else "")
-
-
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|h|d|points)(?!\w))|(?<=\bn) (?== \d)|(?<=\bn =) (?=\d)")
-
-
-def _joined(text: str) -> str:
-    """*text* in which no line ends between a number and its unit."""
-    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 @cache

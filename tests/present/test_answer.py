@@ -21,7 +21,7 @@ def test_a_notebook_shows_one_bold_sentence_with_its_verdict() -> None:
 
     html = answer._repr_mimebundle_()["text/html"]
 
-    assert "<strong>Threshold breached: 2 % were completed twice.</strong>" in html
+    assert "<strong>Threshold breached: 2\N{NO-BREAK SPACE}% were completed twice.</strong>" in html
     assert "2 of 100" in html
 
 

@@ -101,3 +101,13 @@ def test_headings_are_words_and_weekdays_have_names() -> None:
     assert shown.rows[0][-1] == "Sunday"
     assert shown.numeric == (False, True, True, True, False)
     assert table(by_cause).headings == ("Several automations on the end",)
+
+
+def test_in_jupyterlab_words_stand_left_and_units_stay_with_their_numbers() -> None:
+    shown = table(pl.DataFrame({"handler": ["close-fn"], "share": [0.667]}))
+
+    html = shown._repr_mimebundle_()["text/html"]
+
+    assert '<td style="text-align:left">close-fn' in html
+    assert "<td>66.7\N{NO-BREAK SPACE}%" in html
+    assert "style" not in shown.to_html(caption="")

@@ -195,3 +195,11 @@ def test_the_same_evidence_in_another_order_gives_the_same_tables_and_words() ->
     shuffled = [told(found.sample(fraction=1.0, shuffle=True, seed=seed)) for seed in range(5)]
 
     assert shuffled == [told(found)] * 5
+
+
+def test_where_nothing_is_held_no_figure_is_explained() -> None:
+    said = words.what_first(replayed(warnings_window=0), window=WINDOW)
+
+    assert said.title == "There is no warning to replay, so no fix to put first"
+    assert said.caption == "Fixes are replayed on the warnings that are held."
+    assert words.pareto(tallies.by_cause(causes()), window=WINDOW).title == "No duplicate is held"

@@ -93,7 +93,7 @@ def pareto(counts: pl.DataFrame, *, window: Window, proxies: int = 0, zone: str 
     subtitle = f"{_DUPLICATES} by cause, {days_of(window, zone)}, n = {count(total, 'duplicate')}"
     aside = f" {count(proxies, 'further alert')} {_are(proxies)} about Proxy, not Flex." if proxies else ""
     if not total:
-        return Said("No duplicate", subtitle, "An empty chart: there is no duplicate.", "Nothing to explain." + aside)
+        return Said("No duplicate is held", subtitle, "An empty chart: no duplicate.", "Nothing to explain." + aside)
     top = counts.row(0, named=True)
     share = percent(top["count"] / total)
     title = (
@@ -118,7 +118,7 @@ def by_handler(counts: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
     """Who closes first and who completes again; *counts* as `frames.pairs` gives them."""
     subtitle = f"{_DUPLICATES} by who closed first and who completed again, and by cause, {days_of(window, zone)}"
     if counts.is_empty():
-        return Said("No duplicate", subtitle, "An empty chart: there is no duplicate.", "Nobody to name.")
+        return Said("No duplicate is held", subtitle, "An empty chart: no duplicate.", "Nobody to name.")
     totals = counts.group_by("handlers").agg(pl.col("count").sum()).sort("count", "handlers", descending=[True, False])
     known = totals.filter(~pl.col("handlers").str.contains("unknown"))
     everything = int(totals["count"].sum())
@@ -140,7 +140,7 @@ def over_time(daily: pl.DataFrame, *, fixes: pl.DataFrame, window: Window, zone:
     """How each cause went over time, with the fixes marked."""
     subtitle = f"{_DUPLICATES} per day and cause, one scale, {days_of(window, zone)}"
     if daily.is_empty():
-        return Said("No duplicate", subtitle, "An empty chart.", "Nothing to draw.")
+        return Said("No duplicate is held", subtitle, "An empty chart.", "Nothing to draw.")
     totals = daily.group_by("cause").agg(pl.col("count").sum()).sort("count", "cause", descending=[True, False])
     words = [f"{cause_label(row['cause'])} {row['count']:,}" for row in totals.iter_rows(named=True)]
     marked = fixes.filter(pl.col("deployed_at").is_between(window.start, window.end)) if not fixes.is_empty() else fixes

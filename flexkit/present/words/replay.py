@@ -50,6 +50,8 @@ def what_first(ranked: pl.DataFrame, *, window: Window, zone: str = "UTC") -> Sa
         f"n = {count(warned, 'warning')}"
     )
     words = first_fix(ranked)
+    if not warned:
+        return Said(words.rstrip("."), subtitle, "An empty chart.", "Fixes are replayed on the warnings that are held.")
     singles = [
         f"{fix_label(row['fix_id'])} {rough(row['prevented_per_week'])}"
         if row["prevented_per_week"] is not None
