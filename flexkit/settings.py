@@ -10,6 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flexkit.errors import CredentialError, UsageError
 
+_SHAPES = {
+    "TWILIO_ACCOUNT_SID": "AC and 32 hexadecimal digits",
+    "TWILIO_API_KEY": "SK and 32 hexadecimal digits (the secret beside it is TWILIO_API_SECRET)",
+    "TWILIO_REGION": "a short name such as ie1",
+    "TWILIO_EDGE": "a name such as dublin",
+}
+
 
 class Settings(BaseSettings):
     """What flexkit takes from the environment. Secrets are `SecretStr`: their repr is ``**********``."""
@@ -53,8 +60,9 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        names = ", ".join(sorted({str(item["loc"][0]).upper() for item in error.errors()}))
-        msg = f"Malformed setting: {names}. Correct it in the environment or in .env."
+        names = sorted({str(item["loc"][0]).upper() for item in error.errors()})
+        told = ", ".join(f"{name} (must be {_SHAPES[name]})" if name in _SHAPES else name for name in names)
+        msg = f"Malformed setting: {told}. Correct it in the environment or in .env."
         raise UsageError(msg) from None
 
 

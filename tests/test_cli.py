@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flexkit.cli import main
-from flexkit.errors import ExitCode
+from flexkit.errors import ExitCode, UsageError
+from flexkit.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +120,41 @@ def test_init_copies_the_notebooks_and_overwrites_none(capsys: pytest.CaptureFix
     assert not out
     assert "left as it is" in err
     assert (tmp_path / "lab" / "overview.ipynb").read_text() == "mine"
+
+
+def test_with_json_a_failure_is_one_json_object_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "export", "no_such_table", "out.csv")
+    assert (code, out) == (ExitCode.USAGE, "")
+
+    code, out, err = run(capsys, "status", "--json", "--data", str(tmp_path / "nowhere"))
+    told = json.loads(out)
+
+    assert told["exit_code"] == code != ExitCode.OK
+    assert told["error"] in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shape"),
+    [
+        ("TWILIO_ACCOUNT_SID", "AC12", "AC and 32 hexadecimal digits"),
+        ("TWILIO_API_KEY", "hunter2", "SK and 32 hexadecimal digits"),
+        ("TWILIO_REGION", "Ireland", "such as ie1"),
+        ("TWILIO_EDGE", "0", "such as dublin"),
+    ],
+)
+def test_a_malformed_setting_is_named_with_its_shape_and_never_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str, shape: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=rf"{name} .*{shape}") as caught:
+        read_settings()
+
+    assert repr(value) not in str(caught.value)
+    capsys.readouterr()
 
 
 def test_status_of_the_sample_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:

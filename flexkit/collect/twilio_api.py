@@ -52,9 +52,9 @@ def fetch(
     *_, account = settings.credentials()
     check_account(store.path, account)
     with only_fetch(store.path), _prompt_switching():
-        redactor = store.redactor(_secret(settings))
         fetching = Fetching(store, settings, window, sources=chosen, keep_raw=keep_raw, progress=progress)
-        return _in_a_loop(fetching.run(redactor, patience, pace))
+        # The store, and its key, are made once Twilio has answered: one that refuses leaves no empty store behind.
+        return _in_a_loop(fetching.run(lambda: store.redactor(_secret(settings)), patience, pace))
 
 
 _SWITCHING = 2e-4

@@ -445,7 +445,7 @@ def test_run_fetch_reads_settings_from_the_environment(tmp_path: Path, monkeypat
 
 def test_a_second_fetch_into_one_folder_names_the_first(tmp_path: Path) -> None:
     with TwilioServer(small()) as server, only_fetch(tmp_path):
-        with pytest.raises(FetchError, match=rf"process {os.getpid()} on .* since"):
+        with pytest.raises(FetchError, match=rf"process {os.getpid()} on .* since [\dT:-]+Z\)"):
             fetched(tmp_path, server)
 
         assert not server.log

@@ -11,6 +11,7 @@ import pytest
 
 from flexkit.collect.twilio_api import run_fetch
 from flexkit.errors import ExitCode, FetchError, StoreError
+from flexkit.locate import is_store
 from flexkit.settings import Settings
 from flexkit.tables.store import Store
 from tests.collect.fetching import fetched, held, settings_for, small, truth
@@ -107,8 +108,8 @@ def test_a_network_that_goes_away_leaves_the_rest_for_the_next_fetch(tmp_path: P
 @pytest.mark.parametrize(
     ("base", "said"),
     [
-        ("https://twilio.invalid", "host name not found"),
-        ("http://127.0.0.1:9", r"no connection \(connection refused\).*HTTPS_PROXY"),
+        ("https://twilio.invalid", r"https://twilio.invalid/.*host name not found"),
+        ("http://127.0.0.1:9", r"http://127.0.0.1:9/.*no connection \(connection refused\).*FLEXKIT_TWILIO_BASE_URL"),
     ],
 )
 def test_an_unreachable_twilio_is_said_to_be_so(tmp_path: Path, base: str, said: str) -> None:
@@ -116,9 +117,10 @@ def test_an_unreachable_twilio_is_said_to_be_so(tmp_path: Path, base: str, said:
         _env_file=None, twilio_account_sid="AC" + "0" * 32, twilio_auth_token=PASSWORD, flexkit_twilio_base_url=base
     )
     with TwilioServer(small()) as server, pytest.raises(FetchError, match=f"cannot be reached.*{said}") as caught:
-        fetched(tmp_path, server, settings=settings)
+        fetched(tmp_path / "store", server, settings=settings)
 
     assert caught.value.exit_code == ExitCode.FAILED
+    assert not is_store(tmp_path / "store")
     assert PASSWORD not in str(caught.value)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flexkit.collect.network.pace import Pace
     from flexkit.collect.network.tries import Patience
     from flexkit.settings import Settings
+    from flexkit.tables.redact import Redactor
     from flexkit.tables.store import Store
 
 _SKEW = dt.timedelta(minutes=2)
@@ -63,7 +64,7 @@ class Fetching:
         """Now by Twilio's clock: ours may be wrong."""
         return dt.datetime.now(dt.UTC) + self._offset
 
-    async def run(self, redactor: Any, patience: Patience | None, pace: Pace | None) -> FetchSummary:
+    async def run(self, redactor: Callable[[], Redactor], patience: Patience | None, pace: Pace | None) -> FetchSummary:
         """Read, store, sum up."""
         begun, used = time.monotonic(), time.process_time()
         client = open_client(self._settings, patience=patience, pace=pace)
@@ -73,7 +74,7 @@ class Fetching:
             sign_account(self._store.path, client.account_sid)
             window = self._window(client.http_client.clock_offset)
             held = Held(self._store)
-            sink = Sink(self._store, redactor, self.summary, now=self.now, keep_raw=self._keep_raw)
+            sink = Sink(self._store, redactor(), self.summary, now=self.now, keep_raw=self._keep_raw)
             jobs = Jobs()
             run = Run(
                 client, client.http_client, asker, sink, held, self.summary, window, self._sources, self.now, jobs
@@ -122,7 +123,10 @@ class Fetching:
                 raise CredentialError(msg) from None
         except UnavailableError as error:
             if isinstance(first, UnavailableError):
-                msg = f"Twilio cannot be reached: {error} Is the network up? Where a proxy is needed, set HTTPS_PROXY."
+                base = self._settings.flexkit_twilio_base_url
+                proxy = "Is the network up? Where a proxy is needed, set HTTPS_PROXY."
+                advice = proxy if base is None else "Is FLEXKIT_TWILIO_BASE_URL right?"
+                msg = f"Twilio cannot be reached: {error} {advice}"
                 raise FetchError(msg) from None
         if "configuration" in self._sources:
             reason = first.why if isinstance(first, UnavailableError) else str(first)

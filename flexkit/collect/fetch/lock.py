@@ -78,7 +78,11 @@ def sign_account(folder: Path, account: str) -> None:
 
 
 def _sign(path: Path) -> None:
-    told = {"pid": os.getpid(), "host": socket.gethostname(), "since": stamp(dt.datetime.now(dt.UTC))}
+    told = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": stamp(dt.datetime.now(dt.UTC).replace(microsecond=0)),
+    }
     # The lock holds without it; it only names the holder.
     with contextlib.suppress(OSError):
         path.write_text(json.dumps(told), encoding="utf-8")

@@ -179,7 +179,7 @@ class Transport(AsyncHttpClient):  # type: ignore[misc]  # the SDK is untyped
         if self._unanswered[asking.host] >= HOST_IS_DOWN:
             self._shut.add(asking.host)
         why = asking.given_up(self.patience)
-        msg = f"{shown(asking.url)} {why}"
+        msg = f"{shown(asking.address)} {why}"
         raise UnavailableError(msg, why=why)
 
     def _learn_clock(self, headers: Mapping[str, str]) -> None:
@@ -249,7 +249,7 @@ def _happened(error: Exception) -> str:  # noqa: PLR0911 - one sentence per kind
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return "certificate not trusted (set REQUESTS_CA_BUNDLE to your organisation's roots)"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "host name not found (is the network up?)"
+        return "host name not found"
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return "proxy failed (see HTTPS_PROXY)"
     if isinstance(error, aiohttp.ClientConnectorError):
