@@ -15,6 +15,8 @@ LINKS = ("channel_sid", "conversation_sid", "task_sid")
 
 _STEPS = 2
 """A task may be known only by its channel, and that only by a record that names no interaction either."""
+_FEW = 8
+"""Values up to which comparing text with each takes less time than looking it up among all."""
 _SHARED = dt.timedelta(days=7)
 """How far around it another interaction is looked for that shares a part: conversations are used again."""
 
@@ -60,9 +62,14 @@ def _whole(signals: pl.LazyFrame, *conditions: pl.Expr) -> pl.DataFrame:
 
 def _sharing(rows: pl.DataFrame) -> pl.Expr:
     """Whether a signal names a part that *rows* name."""
-    return pl.any_horizontal(
-        pl.col(link).is_in(rows[link].drop_nulls().unique().implode()).fill_null(value=False) for link in LINKS
-    )
+    parts = ((link, rows[link].drop_nulls().unique()) for link in LINKS)
+    return pl.any_horizontal(*(_is_one_of(link, values) for link, values in parts)).fill_null(value=False)
+
+
+def _is_one_of(column: str, values: pl.Series) -> pl.Expr:
+    if len(values) > _FEW:
+        return pl.col(column).is_in(values.implode())
+    return pl.any_horizontal(pl.lit(value=False), *(pl.col(column) == value for value in values))
 
 
 def _of_executions(rows: pl.DataFrame) -> pl.Expr:

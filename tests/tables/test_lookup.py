@@ -10,6 +10,7 @@ import pytest
 from flexkit.analyse.explain import explain
 from flexkit.analyse.timeline import timeline
 from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables import lookup
 from flexkit.tables.keys import signal_keys
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World, sid
@@ -36,7 +37,11 @@ def test_an_interaction_that_nobody_saw_gives_nothing(tmp_path: Path) -> None:
     assert found(Store(tmp_path / "empty"), 1) == []
 
 
-def test_what_names_only_a_part_is_found_in_two_steps(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [0, 8])
+def test_what_names_only_a_part_is_found_in_two_steps(
+    tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "_FEW", few)
     world = World()
     lost = {"interaction_sid": None}
     world.interaction(1).closed(0)
