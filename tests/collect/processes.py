@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SOURCES = ("task_events", "interactions", "conversations")
 BATCH = 25
-LANES = 2
+LANES = 5
 
 
 def prepared() -> Any:
