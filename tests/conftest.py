@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# One thread a worker: pytest has a worker for each core. It counts for the kernels of notebooks too.
+# One thread a worker: there are more workers than cores. It counts for the kernels of notebooks too.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 # Tests start some hundred processes: each would compile flexkit anew where this is set.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -25,6 +25,11 @@ settings.load_profile("flexkit")
 
 _ACCOUNT = ("TWILIO_", "FLEXKIT_")
 _FOR_TESTS = ("FLEXKIT_REFERENCE", "FLEXKIT_OPENAPI", "FLEXKIT_NESTED")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than cores: browsers, servers and kernels are waited for about a third of the time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
