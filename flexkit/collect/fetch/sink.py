@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flexkit.window import Window
 
 RECORDS_AT_ONCE = 12_000
-CHARACTERS_AT_ONCE = 6 * 1024 * 1024
+CHARACTERS_AT_ONCE = 3 * 1024 * 1024
 SECONDS_AT_ONCE = 10.0
 """A batch is stored when it has so many records or characters, or is so old: what a kill can lose at most."""
 A_PAGE = 100
