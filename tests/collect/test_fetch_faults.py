@@ -11,10 +11,12 @@ from flexkit.errors import ExitCode
 from tests.collect.fetching import fetched, held, small, truth
 from tests.server.api import TwilioServer
 from tests.server.cases import CASES, Case
-from tests.server.limits import GRACE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+ON_ITS_WAY = 0.3
+"""Seconds."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -54,6 +56,7 @@ def test_nothing_is_sent_before_a_retry_after_has_ended(tmp_path: Path) -> None:
         fetched(tmp_path, server)
 
         stops = [request.at for request in server.log if request.status == 429]
-        early = [request for request in server.log for stop in stops if stop + 2 * GRACE < request.at < stop + 1.0]
+        # On a busy machine a refusal is on its way for a while; who ignored it would send for all of the second.
+        early = [request for request in server.log for stop in stops if stop + ON_ITS_WAY < request.at < stop + 1.0]
     assert len(stops) == 6
     assert not early
