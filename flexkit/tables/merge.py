@@ -63,9 +63,9 @@ def merged(table: Table, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFram
     The rows keep ``record_origin`` where *frame* has it.
     """
     key = list(table.key)
-    repeated = frame.select(key).is_duplicated()
-    if not repeated.any():
+    if frame.select(pl.struct(key) if len(key) > 1 else key[0]).to_series().n_unique() == frame.height:
         return frame, REJECTS.empty()
+    repeated = frame.select(key).is_duplicated()
     copies = frame.filter(repeated)
     has_where = WHERE in frame.columns
     kept = [_kept(table.name, name, dtype) for name, dtype in table.dtypes.items() if name not in key]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,14 +22,17 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from flexkit.errors import StoreError
+from flexkit.errors import StoreError, UsageError
 from flexkit.tables.merge import WHERE, merged
 from flexkit.tables.schema import REJECTS
+from flexkit.tables.store_append import append_files
+from flexkit.tables.store_copies import stored_copies
 from flexkit.tables.store_failures import explained
-from flexkit.tables.store_opened import current, opened
+from flexkit.tables.store_opened import current, given_back, opened, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     from flexkit.tables.table import Table
 
@@ -42,13 +46,10 @@ _APP = "flexkit-ingest"
 _TRIES = 40
 _REWRITTEN_AT_ONCE = 200_000
 """Rows of the touched days up to which they are written anew instead of merged."""
-_MIDNIGHT = dt.timedelta(seconds=2)
-"""Copies of one event may be rounded to the second: those near midnight are looked for on both days."""
 ZSTD = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 """Groups this small let a look-up by key skip most of a large day: measured half its time, for 14 % more bytes."""
-QUICK = WriterProperties(compression="LZ4_RAW", max_row_group_size=131_072)
-"""For batches that compaction will write anew: measured half the time, for half as many bytes again."""
 _SMALL_BATCH = 50_000
+"""Rows of a batch that compaction will write anew: it is written quickly, for half as many bytes again."""
 SETTINGS = {"delta.logRetentionDuration": "interval 60 days", "delta.checkpointInterval": "20"}
 """Of new tables. A log is read from its last checkpoint on: with one in 90 commits opening took six times as long."""
 
@@ -118,13 +119,16 @@ class DeltaFolder:
         if rows.is_empty():
             return Added(0, 0), REJECTS.empty()
         incoming = self._conformed(rows)
-        for attempt in range(_TRIES):
-            try:
-                with explained(f"write {self.uri}"):
-                    return self._try_to_add(incoming)
-            except CommitFailedError:
-                # Another writer was faster; what it wrote is read before the next try.
-                time.sleep(random.uniform(0, min(0.02 * 2**attempt, 1.0)))
+        with ThreadPoolExecutor(1) as beside:
+            # While one core makes the rows ready, the other looks up what is stored.
+            ready = beside.submit(_ready, self.table, incoming)
+            for attempt in range(_TRIES):
+                try:
+                    with explained(f"write {self.uri}"):
+                        return self._try_to_add(incoming, ready)
+                except CommitFailedError:
+                    # Another writer was faster; what it wrote is read before the next try.
+                    time.sleep(random.uniform(0, min(0.02 * 2**attempt, 1.0)))
         msg = (
             f"Other processes kept writing to {self.uri} for {_TRIES} tries. Nothing of this batch was stored in "
             "it; run the same command again when they are done (what is stored twice is counted once)."
@@ -133,9 +137,13 @@ class DeltaFolder:
 
     def _conformed(self, rows: pl.DataFrame) -> pl.DataFrame:
         where = rows[WHERE] if WHERE in rows.columns else pl.Series([None] * rows.height, dtype=pl.String)
-        plain = self.table.conform(rows.lazy()).collect().with_columns(where.alias(WHERE))
+        fits = list(rows.schema.items()) == list(self.table.dtypes.items())
+        plain = (rows if fits else self.table.conform(rows.lazy()).collect()).with_columns(where.alias(WHERE))
         if self.is_cut and "day" not in plain.columns:
             plain = plain.with_columns(day=pl.col(self._time).dt.date())
+        if self.is_cut and (count := plain["day"].null_count()):
+            msg = f"{count} rows of {self.table.name} have no {self._time}, which tells their day. Leave them out."
+            raise UsageError(msg)
         return plain
 
     @property
@@ -147,30 +155,29 @@ class DeltaFolder:
     def _time(self) -> str:
         return self.table.time or ""
 
-    def _try_to_add(self, incoming: pl.DataFrame) -> tuple[Added, pl.DataFrame]:
-        held = self.opened() or self._created(incoming)
+    def _try_to_add(
+        self, incoming: pl.DataFrame, ready: Future[tuple[pl.DataFrame, pl.DataFrame]]
+    ) -> tuple[Added, pl.DataFrame]:
+        held = taken(self.uri) or self._created(incoming)
         # Read before the look-up: a commit that comes between them makes ours fail.
         commit = commit_after(held)
         key = list(self.table.key)
-        rows, conflicts = merged(self.table, incoming)
-        stored = self._stored(held, rows)
+        stored = stored_copies(held, self.table, incoming.drop(WHERE), by_day=self.is_cut)
+        rows, conflicts = ready.result()
+        if stored.is_empty():
+            self._append(held, rows.drop(WHERE), commit)
+            given_back(self.uri, held)
+            return Added(incoming.height, rows.height), conflicts
         known = stored.select(key)
-        fresh = rows.join(known, on=key, how="anti") if known.height else rows
-        changed, more = (
-            self._joined(rows.join(known, on=key, how="semi"), stored)
-            if known.height
-            else (rows.clear(), REJECTS.empty())
-        )
-        added = Added(incoming.height, fresh.height, changed.height)
-        if fresh.is_empty() and changed.is_empty():
-            return added, pl.concat([conflicts, more])
-        writing = in_order(self.table, pl.concat([fresh, changed])).drop(WHERE)
-        if changed.is_empty():
-            self._append(held, writing, commit)
-        else:
+        fresh = rows.join(known, on=key, how="anti", maintain_order="left")
+        changed, more = self._joined(rows.join(known, on=key, how="semi"), stored)
+        if not changed.is_empty():
             before = stored.join(changed.select(key), on=key, how="semi")
-            self._replace(held, writing, before, commit)
-        return added, pl.concat([conflicts, more])
+            self._replace(held, in_order(self.table, pl.concat([fresh, changed])).drop(WHERE), before, commit)
+        elif not fresh.is_empty():
+            self._append(held, fresh.drop(WHERE), commit)
+        given_back(self.uri, held)
+        return Added(incoming.height, fresh.height, changed.height), pl.concat([conflicts, more])
 
     def _created(self, rows: pl.DataFrame) -> DeltaTable:
         return DeltaTable.create(
@@ -179,33 +186,6 @@ class DeltaFolder:
             mode="ignore",
             partition_by=["day"] if self.is_cut else None,
             configuration=SETTINGS,
-        )
-
-    def _stored(self, held: DeltaTable, rows: pl.DataFrame) -> pl.DataFrame:
-        """The stored rows whose keys are among those of *rows*."""
-        key = list(self.table.key)
-        scanned = pl.scan_delta(held)
-        if self.is_cut:
-            instant = pl.col(self._time)
-            near = rows.select(day=pl.concat_list((instant - _MIDNIGHT).dt.date(), (instant + _MIDNIGHT).dt.date()))[
-                "day"
-            ].explode()
-            scanned = scanned.filter(pl.col("day").is_in(near.unique().implode()))
-        # First the keys alone: most batches are new, and the other columns need not be read for them.
-        if "ekey" in rows.columns and "ekey" in scanned.collect_schema():
-            # Numbers are looked through in a third of the time of text.
-            near_key = pl.col("ekey").is_in(rows["ekey"].implode()) | pl.col("ekey").is_null()
-            if scanned.filter(near_key).select("ekey").collect(engine="streaming").is_empty():
-                return rows.drop(WHERE).clear()
-            scanned = scanned.filter(near_key)
-        found = scanned.select(key).join(rows.lazy().select(key), on=key, how="semi").collect()
-        if found.is_empty():
-            return rows.drop(WHERE).clear()
-        whole = scanned.join(found.lazy(), on=key, how="semi").collect()
-        # A store of an older flexkit may lack columns that were added since.
-        return whole.select(
-            (pl.col(name) if name in whole.columns else pl.lit(None)).cast(dtype).alias(name)
-            for name, dtype in rows.drop(WHERE).schema.items()
         )
 
     def _joined(self, repeated: pl.DataFrame, stored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -220,13 +200,16 @@ class DeltaFolder:
         return joined.filter(~pl.int_range(pl.len()).is_in(unchanged.implode())), conflicts
 
     def _append(self, held: DeltaTable, rows: pl.DataFrame, commit: CommitProperties) -> None:
+        if rows.height <= _SMALL_BATCH and "://" not in self.uri and _fits(held, rows):
+            append_files(held, Path(self.uri), rows, commit, by_day=self.is_cut)
+            return
         write_deltalake(
             held,
             rows,
             mode="append",
             schema_mode="merge",
             partition_by=["day"] if self.is_cut else None,
-            writer_properties=QUICK if rows.height <= _SMALL_BATCH else ZSTD,
+            writer_properties=ZSTD,
             commit_properties=commit,
         )
 
@@ -277,6 +260,17 @@ class DeltaFolder:
         )
 
 
+def _ready(table: Table, incoming: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """*incoming* with one row per key, as files hold them, and its contradictions."""
+    rows, conflicts = merged(table, incoming)
+    return in_order(table, rows), conflicts
+
+
+def _fits(held: DeltaTable, rows: pl.DataFrame) -> bool:
+    """Whether the table has the columns of *rows*: one of an older flexkit may lack some."""
+    return dict(pl.Schema(held.schema().to_arrow())) == dict(rows.schema)
+
+
 def among(days: Sequence[dt.date]) -> str:
     """That ``day`` is one of *days*, in SQL."""
     return f"day IN ({', '.join(repr(day.isoformat()) for day in sorted(set(days)))})"
@@ -293,5 +287,5 @@ def in_order(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
 
 def commit_after(held: DeltaTable) -> CommitProperties:
     """A commit that fails if anybody else wrote to *held* since it was opened."""
-    version = held.transaction_version(_APP) or 0
-    return CommitProperties(app_transactions=[Transaction(_APP, version + 1)], max_commit_retries=0)
+    after = Transaction(_APP, held.version() + 1)
+    return CommitProperties(app_transactions=[after], max_commit_retries=0)

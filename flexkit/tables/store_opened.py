@@ -24,12 +24,14 @@ class _Opened:
         log = Path(uri) / "_delta_log"
         return cls(table, log, _identity(log / f"{table.version():020}.json"))
 
+    def is_in_place(self) -> bool:
+        """Whether its commit is still the one that is there: nobody made another table in its folder."""
+        return self.commit is not None and _identity(self.log / f"{self.table.version():020}.json") == self.commit
+
     def is_current(self, version: int | None) -> bool:
-        """Whether its commit is still in place and, unless an earlier *version* was asked for, the last one."""
-        held = self.table.version()
-        if self.commit is None or _identity(self.log / f"{held:020}.json") != self.commit:
-            return False
-        return version is not None or not (self.log / f"{held + 1:020}.json").exists()
+        """Whether it is in place and, unless an earlier *version* was asked for, the newest."""
+        newer = self.log / f"{self.table.version() + 1:020}.json"
+        return self.is_in_place() and (version is not None or not newer.exists())
 
 
 _OPENED: dict[tuple[str, int | None], _Opened] = {}
@@ -57,6 +59,30 @@ def current(uri: str, version: int | None) -> DeltaTable | None:
             _OPENED.pop(next(iter(_OPENED)), None)
         _OPENED[uri, version] = _Opened.of(uri, held)
     return held
+
+
+_WRITTEN: dict[str, _Opened] = {}
+"""Tables of writers; one that is in use is not among them."""
+
+
+def taken(uri: str) -> DeltaTable | None:
+    """The newest Delta table at *uri* for one writer alone, who gives it back when it has written.
+
+    A process that adds batch after batch reads only the commits since its last one.
+    """
+    known = _WRITTEN.pop(uri, None)
+    if known is None or not known.is_in_place():
+        return opened(uri, None)
+    with explained(f"read {uri}"):
+        known.table.update_incremental()
+    return known.table
+
+
+def given_back(uri: str, table: DeltaTable) -> None:
+    """Keep *table* for the next writer at *uri*."""
+    while len(_WRITTEN) >= _OPENED_AT_MOST:
+        _WRITTEN.pop(next(iter(_WRITTEN)), None)
+    _WRITTEN[uri] = _Opened.of(uri, table)
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

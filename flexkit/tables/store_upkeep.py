@@ -33,7 +33,8 @@ def compact(folder: DeltaFolder, *, at_least: int = SMALL_FILES) -> int:
         compacted = sum(_rewritten(folder, day) for day in _crowded(folder, held, at_least))
         if compacted:
             held.update_incremental()
-            held.vacuum(retention_hours=_KEEP_HOURS, dry_run=False)
+            # In full: also what writers left that were killed, or lost a race, before they could commit.
+            held.vacuum(retention_hours=_KEEP_HOURS, dry_run=False, full=True)
     return compacted
 
 

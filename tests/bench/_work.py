@@ -9,6 +9,7 @@ import resource
 import shutil
 import statistics
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,35 +107,52 @@ def _batch(seed: int, day: int = 3) -> pl.DataFrame:
 
 def _new_rows(path: Path) -> list[Row]:
     """Batches of ten thousand rows into the store, beside files of the same rows, looking for copies or not."""
-    store = Store(path)
-    aside = path / "plain"
-    aside.mkdir()
-    plain, careful, added = [], [], []
-    for number in range(_ROUNDS):
-        batch = _batch(100 + number)
-
-        def append(batch: pl.DataFrame = batch, number: int = number) -> None:
-            for key, some in batch.partition_by("day", as_dict=True).items():
-                some.write_parquet(aside / f"{key[0]}-{number}.parquet")
-
-        def append_new(batch: pl.DataFrame = batch, number: int = number) -> None:
-            folders = [path / "tables" / "signals" / f"day={day}" for day in batch["day"].unique()]
-            files = [file for folder in folders for file in folder.glob("*.parquet")]
-            held = pl.scan_parquet(files).select("signal_id").join(batch.lazy(), on="signal_id", how="semi").collect()
-            fresh = batch.join(held, on="signal_id", how="anti")
-            append(fresh, number)
-
-        plain.append(_timed(append))
-        careful.append(_timed(append_new))
-        added.append(_timed(lambda batch=batch: store.add({"signals": batch})))  # type: ignore[misc]
-    one, two, three = _middle(plain), _middle(careful), _middle(added)
+    new = _Batches(path, [_batch(100 + number) for number in range(_ROUNDS)])
+    # The prototype's case: half of a batch is held already.
+    halves = [
+        pl.concat([_batch(100 + number).head(_ROWS // 2), _batch(200 + number).head(_ROWS // 2)])
+        for number in range(_ROUNDS)
+    ]
+    half = _Batches(path, halves)
     name = "10,000 new rows into the store"
     return [
-        Row(name, "× Parquet files of the same rows", three[0] / one[0], 2, f"{_told(three)}, {_told(one)}"),
-        Row(
-            name, "× the same with a look for copies", three[0] / two[0], 2, f"{_told(three)}, {_told(two)}"
-        ),
-    ]  # fmt: skip
+        new.row(name, "× Parquet files of the same rows, no look for copies", new.plain),
+        new.row(name, "× Parquet files of the same rows, copies looked for", new.careful),
+        half.row("10,000 rows, half of them held", "× Parquet files of the new ones, copies looked for", half.careful),
+    ]
+
+
+class _Batches:
+    """What it took to add batches to the store at *path*, and to write files of them aside, by turns."""
+
+    def __init__(self, path: Path, batches: list[pl.DataFrame]) -> None:
+        self._aside = path / f"plain-{uuid.uuid4()}"
+        self._aside.mkdir()
+        self._signals = path / "tables" / "signals"
+        store = Store(path)
+        plain, careful, added = [], [], []
+        self._count = 0
+        for batch in batches:
+            plain.append(_timed(lambda batch=batch: self._append(batch)))  # type: ignore[misc]
+            careful.append(_timed(lambda batch=batch: self._append_new(batch)))  # type: ignore[misc]
+            added.append(_timed(lambda batch=batch: store.add({"signals": batch})))  # type: ignore[misc]
+        self.first, self.added = added[0], _middle(added)
+        self.plain, self.careful = _middle(plain), _middle(careful)
+
+    def row(self, work: str, unit: str, yardstick: tuple[float, float]) -> Row:
+        beside = f"{_told(self.added)} (the first {_told(self.first)}), {_told(yardstick)}"
+        return Row(work, unit, self.added[0] / yardstick[0], 2, beside)
+
+    def _append(self, batch: pl.DataFrame) -> None:
+        for key, some in batch.partition_by("day", as_dict=True).items():
+            self._count += 1
+            some.write_parquet(self._aside / f"{key[0]}-{self._count}.parquet")
+
+    def _append_new(self, batch: pl.DataFrame) -> None:
+        folders = [self._signals / f"day={day}" for day in batch["day"].unique()]
+        files = [file for folder in folders for file in folder.glob("*.parquet")]
+        held = pl.scan_parquet(files).select("signal_id").join(batch.lazy(), on="signal_id", how="semi").collect()
+        self._append(batch.join(held, on="signal_id", how="anti"))
 
 
 def _reading_after_batches(path: Path) -> list[Row]:

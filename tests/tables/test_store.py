@@ -119,6 +119,8 @@ def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path) -> None:
     after = Store(tmp_path)
     assert after.version == before[0]
     assert held(after, "signals").equals(before[1])
+    folder = tmp_path / "tables" / "signals"
+    assert sorted(map(str, folder.rglob("*.parquet"))) == sorted(after.files("signals")), "no half-written file stays"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_failures_of_the_file_system_say_what_to_do(
     def broken(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(store_delta, "write_deltalake", broken)
+    monkeypatch.setattr(store_delta, "append_files", broken)
 
     with pytest.raises(StoreError, match=advice):
         Store(tmp_path).add(tables((K.ALERT, evidence.alert())))
@@ -149,7 +151,7 @@ def test_a_writer_that_always_loses_the_race_gives_up_with_a_sentence(
     def lost(*_: Any, **__: Any) -> None:
         raise store_delta.CommitFailedError
 
-    monkeypatch.setattr(store_delta, "write_deltalake", lost)
+    monkeypatch.setattr(store_delta, "append_files", lost)
     monkeypatch.setattr(store_delta.time, "sleep", lambda _: None)
 
     with pytest.raises(StoreError, match="Other processes kept writing"):
