@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -28,7 +27,7 @@ from flexkit.tables.schema import REJECTS
 from flexkit.tables.store_append import append_files
 from flexkit.tables.store_copies import stored_copies
 from flexkit.tables.store_failures import explained
-from flexkit.tables.store_opened import current, given_back, opened, taken
+from flexkit.tables.store_opened import LocalTable, current, given_back, opened, taken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +85,7 @@ class DeltaFolder:
         held = self.current()
         if held is None:
             return True
-        names = [unquote(uri.removeprefix("file://")) for uri in held.file_uris()]
-        return all(Path(name).exists() for name in names if "://" not in name)
+        return all(Path(name).exists() for name in held.file_uris() if "://" not in name)
 
     def scan(self) -> pl.LazyFrame:
         """All rows, lazily, with the columns of the table (and ``day`` where it is partitioned)."""
@@ -180,7 +178,7 @@ class DeltaFolder:
         return Added(incoming.height, fresh.height, changed.height), pl.concat([conflicts, more])
 
     def _created(self, rows: pl.DataFrame) -> DeltaTable:
-        return DeltaTable.create(
+        return LocalTable.create(
             self.uri,
             schema=rows.drop(WHERE).schema,
             mode="ignore",

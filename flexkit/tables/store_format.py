@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from flexkit.errors import StoreError
@@ -15,9 +16,15 @@ FORMAT = 2
 
 META = "meta.json"
 
+_UNUSABLE = re.compile(r"[\[\]=^|\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""In a folder's path: Delta and Polars take a = for a partition, %20 for a blank, and cannot name the others."""
+
 
 def check_format(folder: Path) -> None:
     """Refuse a *folder* whose store this flexkit cannot read; an empty one, or none, is fine. Raises `StoreError`."""
+    if strange := _UNUSABLE.search("/".join(folder.absolute().parts[1:])):
+        msg = f"Tables cannot be kept in {folder}: its path has {strange[0]!r}. Name a folder without it."
+        raise StoreError(msg)
     meta = folder / META
     try:
         held = json.loads(meta.read_text(encoding="utf-8"))["format"]

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from flexkit.tables.store_failures import explained
+
+
+class LocalTable(DeltaTable):
+    """A Delta table whose files have their names as the file system knows them: deltalake quotes a blank as %20."""
+
+    def file_uris(self, *args: Any, **options: Any) -> list[str]:
+        """The files of the table; see `DeltaTable.file_uris`."""
+        return [unquote(file) for file in super().file_uris(*args, **options)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ def opened(uri: str, version: int | None) -> DeltaTable | None:
     """The Delta table at *uri*, as it is or at a *version*; nothing where none was written yet."""
     with explained(f"read {uri}"):
         try:
-            return DeltaTable(uri, version=version)
+            return LocalTable(uri, version=version)
         except TableNotFoundError:
             return None
 

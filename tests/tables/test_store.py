@@ -54,6 +54,12 @@ def test_an_unwritable_folder_is_refused_with_advice() -> None:
         Store("/proc/flexkit").add(tables((K.ALERT, evidence.alert())))
 
 
+@pytest.mark.parametrize("name", ["a=b/store", "[old]", "50%25", "a^b", "a|b", "a\nb"])
+def test_a_folder_that_tables_cannot_be_kept_in_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="Name a folder without it"):
+        Store(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
@@ -485,6 +491,21 @@ def test_a_column_that_was_added_since_is_null_in_older_rows(tmp_path: Path, mon
 
     assert (added["alerts"].new_rows, added["alerts"].changed_rows) == (1, 1)
     assert held(store, "alerts")["product"].to_list() == ["Flex", None, "Flex"]
+
+
+@pytest.mark.parametrize("name", ["My Drive", "Müller & Söhne (50 %)", "#1 'old'?*+{}"])
+def test_a_folder_may_have_an_odd_name(tmp_path: Path, name: str) -> None:
+    store = Store(tmp_path / name)
+    for number in range(11):
+        store.add({"signals": batch(number, days=1)})
+    version = store.version
+
+    assert store.add({"signals": batch(10, days=1)})["signals"].new_rows == 0
+    assert held(store.at(version), "signals").height == 1_200
+    assert store.compact() == 1
+    assert held(store, "signals").equals(held(store.at(version), "signals"))
+    assert sum(rows.collect().height for rows in store.days("signals").values()) == 1_200
+    assert all(Path(file).is_file() for file in store.files("signals"))
 
 
 def test_compaction_keeps_every_row_and_earlier_versions(tmp_path: Path) -> None:
