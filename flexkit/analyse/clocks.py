@@ -56,19 +56,24 @@ def days(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(_LOGGED | _RECEIVED).select("ikey", "source", day=DAY).unique()
 
 
-def errors(rows: pl.DataFrame, before: Errors | None = None, changed: Collection[int] = ()) -> Errors:
+def errors(
+    rows: pl.DataFrame,
+    before: Errors | None = None,
+    changed: Collection[int] = (),
+    *,
+    has_closings: bool | None = None,
+) -> Errors:
     """How far the clocks of completion logs and of webhook receivers are off Twilio's, as *rows* (`timed`) show.
 
     Closed conversations, and alerts, carry Twilio's own time. Where a log's requests stand at one and the
     same distance from them, in at least five interactions of a week, that distance is the clock's error.
     Receipts are held against closed conversations, else against the (corrected) log.
 
-    *before* are the errors of other rows, which may differ from *rows* on the days *changed* only, and in whether
-    `holds_closings`: only what those days can bear on is computed anew.
+    *before* are the errors of other rows, which may differ from all rows on the days *changed* only, not in whether
+    they `holds_closings` (*has_closings*): only what those days can bear on is computed anew, from *rows* `near` them.
     """
-    has_closings = holds_closings(rows)
-    if before is not None:
-        rows = rows.filter(DAY.is_in(_around(changed, 3 * _BEARS)))
+    if has_closings is None:
+        has_closings = holds_closings(rows.lazy())
     kind, source = pl.col("kind"), pl.col("source")
     middle = pl.col("occurred_us") + pl.col("precision_us").fill_null(0) // 2
     closings = rows.filter(_IS_CLOSING).select("ikey", known_us=middle)
@@ -91,9 +96,14 @@ def errors(rows: pl.DataFrame, before: Errors | None = None, changed: Collection
     return Errors(logs, receipts)
 
 
-def holds_closings(rows: pl.DataFrame) -> bool:
+def near(changed: Collection[int]) -> pl.Expr:
+    """Whether a row bears on what is computed anew where rows of the days *changed* are others than before."""
+    return DAY.is_in(_around(changed, 3 * _BEARS))
+
+
+def holds_closings(rows: pl.LazyFrame) -> bool:
     """Whether enough closed conversations are among *rows* (`timed`) to hold clocks against them."""
-    return rows.filter(_IS_CLOSING).height >= _ENOUGH
+    return rows.filter(_IS_CLOSING).select("ikey").head(_ENOUGH).collect().height >= _ENOUGH
 
 
 def _renewed(before: pl.DataFrame, fresh: pl.DataFrame, days: Collection[int]) -> pl.DataFrame:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse import linking, runs
+from flexkit.analyse import linking, memory, runs
 from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.heavy_pass import CLOSES, COUNTED, PARK_US, PARKS, SHOWN, SKEW_US, TASK_ENDS
-from flexkit.analyse.memory import Memory
+from flexkit.analyse.memory import Layer, Memory
 from flexkit.analyse.renewal import differing, touched_by
 from flexkit.tables.schema import INSTANT
 from flexkit.tables.streamed import streamed
@@ -105,21 +105,13 @@ def renewed(
     """
     again = repeats(duplicates)
     if before is None or changed is None:
-        found = streamed(lambda: pieces(seen, again), _SCHEMA)
+        found = [Layer(streamed(lambda: pieces(seen, again), _SCHEMA))]
     else:
         touched = pl.concat([touched_by(changed, seen.nameless, before), differing(before.frame("again"), again)])
         touched = touched.unique()
-        fresh = pl.concat(pieces(seen, again, touched))
-        found = pl.concat([before.but("completions", touched), fresh.lazy()])
-    return Memory(
-        {},
-        {
-            "completions": found,
-            "again": again.lazy(),
-            "owners": seen.nameless.owners.lazy(),
-            "executions": seen.nameless.runs.lazy(),
-        },
-    )
+        found = memory.changed(before, "completions", touched, pl.concat(pieces(seen, again, touched)))
+    whole = {"again": again, "owners": seen.nameless.owners, "executions": seen.nameless.runs}
+    return Memory({}, {"completions": found, **{name: [Layer(rows.lazy())] for name, rows in whole.items()}})
 
 
 def _completed(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:

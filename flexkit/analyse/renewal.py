@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from flexkit.analyse import clocks, judging, linking
+from flexkit.analyse import clocks, judging, linking, memory
 from flexkit.analyse.affected import Gathered
 from flexkit.analyse.coverage import FAR_US
 from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.facts import listens, settled, surrounded
 from flexkit.analyse.habits import of_handlers, usual
-from flexkit.analyse.memory import Memory
+from flexkit.analyse.memory import Layer, Memory
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
@@ -55,43 +55,52 @@ def judgements(
         facts["holds_closings"] = clocks.holds_closings(timed)
         if before is not None and before.facts["holds_closings"] != facts["holds_closings"]:
             return judgements(seen, windows)
-        errors, moved = _clocks(before, timed, fresh.timed, touched)
+        errors, moved = _clocks(before, timed, fresh.timed, touched, has_closings=facts["holds_closings"])
         late = None if moved is None or moved.is_empty() else _gathered(seen, moved, Path(folder) / "late")
-        pairs, told, days = [], [], []
-        for gathered in (fresh, late):
-            for found in () if gathered is None else gathered.affected(errors):
+        gathered = [some for some in (fresh, late) if some is not None]
+        pairs, told = [], []
+        for some in gathered:
+            for found in some.affected(errors):
                 pairs.append(surrounded(found).with_columns(linking.key()))
                 told.append(of_handlers(found))
-            days += [] if gathered is None else [gathered.days]
     redone = touched if moved is None or touched is None else pl.concat([touched, moved]).unique()
-    frames = {
+    found_anew = {
+        "timed": [some.timed for some in gathered],
+        "keys": [some.keys for some in gathered],
+        "days": [some.days for some in gathered],
+        "pairs": pairs,
+        "told": told,
+    }
+    changes = {name: pl.concat(frames) for name, frames in found_anew.items()}
+    habits = usual(_with(before, "told", redone, changes["told"]).collect(), seen.habits)
+    whole = {
         "owners": seen.nameless.owners,
         "executions": seen.nameless.runs,
         "warned": warned,
-        "timed": timed,
         "logs": errors.logs,
         "receipts": errors.receipts,
-        "keys": _with(before, "keys", touched, fresh.keys),
-        "days": _with(before, "days", redone, pl.concat(days)),
-        "pairs": _with(before, "pairs", redone, pl.concat(pairs)),
-        "told": _with(before, "told", redone, pl.concat(told)),
+        "habits": habits,
     }
-    frames["habits"] = usual(frames["told"], seen.habits)
     if windows is not None:
-        frames["windows"] = windows.select("source", "start", "end", "state").unique()
-    facts["has_controls"] = seen.has_others(frames["keys"])
-    kept, anew = _to_judge(frames, facts, before, redone)
+        whole["windows"] = windows.select("source", "start", "end", "state").unique()
+    facts["has_controls"] = seen.has_others(_with(before, "keys", redone, changes["keys"]))
+    if before is not None and before.facts["has_controls"] != facts["has_controls"]:
+        again, to_judge = None, _with(before, "pairs", redone, changes["pairs"]).collect()
+    else:
+        again, to_judge = _to_judge(whole, changes["pairs"], before, redone)
     listener = listens(seen.configuration)
     made = [
         judging.judged(
-            settled(some.drop("pair").with_row_index("pair"), frames["habits"], windows, other_listener=listener),
+            settled(some.drop("pair").with_row_index("pair"), habits, windows, other_listener=listener),
             windows,
             has_controls=facts["has_controls"],
         ).with_columns(linking.key())
-        for some in (anew.iter_slices(_AT_ONCE) if anew.height else [anew])
+        for some in (to_judge.iter_slices(_AT_ONCE) if to_judge.height else [to_judge])
     ]
-    frames["judged"] = pl.concat([*kept, *made])
-    return Memory(facts, {name: frame.lazy() for name, frame in frames.items()})
+    layers = {name: [Layer(rows.lazy())] for name, rows in whole.items()}
+    layers |= {name: memory.changed(before, name, redone, rows) for name, rows in changes.items()}
+    layers["judged"] = memory.changed(before, "judged", again, pl.concat(made))
+    return Memory(facts, layers)
 
 
 def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.DataFrame:
@@ -113,12 +122,11 @@ def _gathered(seen: Overview, keys: pl.DataFrame, folder: Path) -> Gathered:
     return Gathered.of(seen, keys, folder)
 
 
-def _with(before: Memory | None, name: str, gone: pl.DataFrame | None, fresh: pl.DataFrame) -> pl.DataFrame:
-    return (
-        fresh
-        if before is None or gone is None
-        else pl.concat([before.but(name, gone).select(fresh.columns).collect(), fresh])
-    )
+def _with(before: Memory | None, name: str, gone: pl.DataFrame | None, fresh: pl.DataFrame) -> pl.LazyFrame:
+    """All rows of a frame that is now as it was *before*, but for the interactions *gone*: *fresh* are theirs."""
+    if before is None or gone is None:
+        return fresh.lazy()
+    return pl.concat([before.but(name, gone).select(fresh.columns), fresh.lazy()])
 
 
 def _prints(rows: pl.DataFrame) -> pl.DataFrame:
@@ -136,21 +144,22 @@ def differing(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
 
 
 def _clocks(
-    before: Memory | None, timed: pl.DataFrame, fresh: pl.DataFrame, touched: pl.DataFrame | None
+    before: Memory | None, timed: pl.LazyFrame, fresh: pl.DataFrame, touched: pl.DataFrame | None, *, has_closings: bool
 ) -> tuple[clocks.Errors, pl.DataFrame | None]:
     """The errors of clocks, and the interactions that are not *touched* but on days whose error is another now."""
     if before is None or touched is None:
-        return clocks.errors(timed), None
+        return clocks.errors(timed.collect()), None
     then = clocks.Errors(before.frame("logs"), before.frame("receipts"))
-    gone = before.frames["timed"].join(touched.lazy(), on="ikey", how="semi").collect()
-    changed = pl.concat([gone.select(fresh.columns), fresh]).select(clocks.DAY).to_series().unique().to_list()
-    errors = clocks.errors(timed, then, changed)
+    gone = before.lazy("timed").join(touched.lazy(), on="ikey", how="semi").select(day=clocks.DAY).collect()
+    changed = pl.concat([gone, fresh.select(day=clocks.DAY)])["day"].unique().to_list()
+    near = timed.filter(clocks.near(changed)).collect()
+    errors = clocks.errors(near, then, changed, has_closings=has_closings)
     sides = ((Source.APP_LOG, then.logs, errors.logs), (Source.INTERACTIONS_WEBHOOK, then.receipts, errors.receipts))
-    others = before.but("days", touched).collect()
-    moved = []
+    moved = [touched.clear().select("ikey")]
     for source, old, new in sides:
-        days = _days_of(old, new)
-        moved.append(others.filter(pl.col("source") == source, pl.col("day").is_in(days.implode())).select("ikey"))
+        if len(days := _days_of(old, new)):
+            on_those = (pl.col("source") == source) & pl.col("day").is_in(days.implode())
+            moved.append(before.but("days", touched).filter(on_those).select("ikey").collect())
     return errors, pl.concat(moved).unique()
 
 
@@ -160,17 +169,18 @@ def _days_of(then: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
 
 
 def _to_judge(
-    frames: Mapping[str, pl.DataFrame], facts: Mapping[str, Any], before: Memory | None, redone: pl.DataFrame | None
-) -> tuple[list[pl.DataFrame], pl.DataFrame]:
-    """What was judged before and stays, and the duplicates to judge: what they are judged by is another now."""
-    pairs = frames["pairs"]
-    if before is None or redone is None or before.facts["has_controls"] != facts["has_controls"]:
-        return [], pairs
+    frames: Mapping[str, pl.DataFrame], fresh: pl.DataFrame, before: Memory | None, redone: pl.DataFrame | None
+) -> tuple[pl.DataFrame | None, pl.DataFrame]:
+    """Whose causes are judged anew, and their duplicates: *fresh* ones, and what is judged by other things now."""
+    if before is None or redone is None:
+        return None, fresh
     others = _others(frames["habits"], before.frame("habits"))
     by_others = pl.any_horizontal(pl.col(f"{side}_handler").is_in(others.implode()) for side in ("first", "second"))
-    concerned = pairs.filter(by_others.fill_null(value=False) | _covered_anew(frames, before)).select("ikey")
-    anew = pl.concat([redone, concerned]).unique()
-    return [before.but("judged", anew).collect()], pairs.join(anew, on="ikey", how="semi", maintain_order="left")
+    concerned = by_others.fill_null(value=False) | _covered_anew(frames, before)
+    pairs = before.but("pairs", redone)
+    again = pl.concat([redone, pairs.filter(concerned).select("ikey").collect()]).unique()
+    old = pairs.join(again.lazy(), on="ikey", how="semi", maintain_order="left").select(fresh.columns).collect()
+    return again, pl.concat([old, fresh])
 
 
 def _others(now: pl.DataFrame, then: pl.DataFrame) -> pl.Series:

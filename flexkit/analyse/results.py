@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -32,6 +32,7 @@ class Evidence(Protocol):
     def in_files(self, name: str, files: Sequence[str]) -> pl.LazyFrame: ...
     @property
     def version(self) -> str: ...
+    def at(self, version: str) -> Evidence: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,24 @@ class Result:
 def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import completed, linking, memory
     from flexkit.analyse.nameless import Nameless
-    from flexkit.tables.streamed import streamed
+    from flexkit.tables.streamed import deferred
 
-    def pieces() -> Iterator[pl.DataFrame]:
-        told, names = _extracts(store), store.handlers()
-        seen = completed.Sources(linking.prepared(store.table("signals")), told, Nameless.of(told), names)
+    version = store.version
+
+    def compute() -> pl.LazyFrame:
+        held, names = store.at(version), store.handlers()
+
+        def find(before: memory.Memory | None, changed: pl.LazyFrame | None) -> memory.Memory:
+            told = _extracts(held)
+            seen = completed.Sources(linking.prepared(held.table("signals")), told, Nameless.of(told), names)
+            return completed.renewed(seen, held.table("duplicates"), before, changed)
+
         found = memory.renewed(
-            store, completed.__name__, names.write_json(), partial(completed.renewed, seen, store.table("duplicates"))
+            held, completed.__name__, names.write_json(), find, still=lambda: store.handlers().equals(names)
         )
-        yield from found.frames["completions"].select(*completed.COMPLETIONS).collect_batches()
+        return found.lazy("completions").select(*completed.COMPLETIONS)
 
-    return streamed(pieces, completed.COMPLETIONS)
+    return deferred(compute, completed.COMPLETIONS)
 
 
 def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
@@ -175,7 +183,7 @@ def _predictions(store: Evidence, _: Window | None) -> pl.LazyFrame:
 
 
 RESULTS: dict[str, Result] = {
-    "completions": Result(_completions, "first_closed_at"),
+    "completions": Result(_completions, "first_closed_at", is_kept=False),
     "duplicates": Result(_duplicates, "second_at"),
     "causes": Result(_causes, "occurred_at"),
     "rates": Result(_rates, reads=("handlers", "fixes")),

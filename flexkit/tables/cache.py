@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from flexkit import __version__
+from flexkit.tables.streamed import deferred
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,29 +53,22 @@ class Cache:
         planned = held if held is not None else compute()
         schema = planned.collect_schema()
 
-        def source(
-            with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
-        ) -> Iterator[pl.DataFrame]:
-            del batch_size
-            rows = self._read(path, schema)
-            if rows is None:
-                rows = self._computed(path, planned if held is None else compute(), schema, still)
-            if predicate is not None:
-                rows = rows.filter(predicate)
-            if with_columns is not None:
-                rows = rows.select(with_columns)
-            if n_rows is not None:
-                rows = rows.head(n_rows)
-            yield rows.collect()
+        def rows() -> pl.LazyFrame:
+            kept = self._read(path, schema)
+            return (
+                kept
+                if kept is not None
+                else self._computed(path, planned if held is None else compute(), schema, still)
+            )
 
-        return register_io_source(source, schema=schema, is_pure=True)
+        return deferred(rows, schema)
 
     def _read(self, path: Path, schema: pl.Schema) -> pl.LazyFrame | None:
         held = _scanned(path)
         return held if held is not None and held.collect_schema() == schema else None
 
     def _computed(self, path: Path, frame: pl.LazyFrame, schema: pl.Schema, still: Callable[[], bool]) -> pl.LazyFrame:
-        with self._alone(path):
+        with alone(self.folder / f"{path.name.rpartition('-')[0]}.lock"):
             # Whoever held the lock before may have been at the same.
             if (held := self._read(path, schema)) is not None:
                 return held
@@ -83,23 +76,6 @@ class Cache:
             if still():
                 self._keep(path, rows)
             return rows.lazy()
-
-    @contextlib.contextmanager
-    def _alone(self, path: Path) -> Iterator[None]:
-        """One process computes a result, the others wait for it; where no lock can be had, each for itself."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(path.with_name(f"{path.name.rpartition('-')[0]}.lock"), timeout=_WAIT_SECONDS)
-        try:
-            self.folder.mkdir(exist_ok=True)
-            lock.acquire()
-        except (OSError, Timeout, NotImplementedError):
-            yield
-            return
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _keep(self, path: Path, rows: pl.DataFrame) -> None:
         aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -135,6 +111,24 @@ def _scanned(path: Path) -> pl.LazyFrame | None:
     except (OSError, pl.exceptions.PolarsError):
         return None
     return held
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One process computes what the lock at *path* is for, the others wait; where none can be had, each for itself."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=_WAIT_SECONDS)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock.acquire()
+    except (OSError, Timeout, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def identity(*parts: str) -> str:

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flexkit.tables.cache import alone
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -51,6 +54,10 @@ class Parts:
         )
         return pl.scan_parquet(self._path(name)) if kept else rows.lazy().collect().lazy()
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Where one process makes new parts, the others wait (`flexkit.tables.cache.alone`)."""
+        return alone(self.folder.with_name(f"{self._made_by}.lock"))
+
     def note(self, name: str) -> dict[str, Any] | None:
         """What `write_note` kept last under that *name*, or nothing."""
         try:
@@ -70,9 +77,13 @@ class Parts:
             for path in self.folder.glob("*.parquet"):
                 if path.name not in names:
                     path.unlink(missing_ok=True)
-            for other in self.folder.parent.glob(f"{self.folder.name.rpartition('-')[0]}-*"):
+            for other in self.folder.parent.glob(f"{self._made_by}-*"):
                 if other.is_dir() and other != self.folder:
                     shutil.rmtree(other, ignore_errors=True)
+
+    @property
+    def _made_by(self) -> str:
+        return self.folder.name.rpartition("-")[0]
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"

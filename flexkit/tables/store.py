@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
@@ -81,11 +82,10 @@ class Store:
         in each window that it overlaps. Raises `UsageError` for an unknown name.
         """
         if (result := self._results.get(name)) is not None:
-            if not result.is_kept:
-                return result.compute(self, window)
+            found = partial(self._kept, name, result) if result.is_kept else partial(result.compute, self)
             if result.time is None:
-                return self._kept(name, result, window)
-            rows = self._kept(name, result, None)
+                return found(window)
+            rows = found(None)
             return rows if window is None else rows.filter(_inside(result.time, window))
         if name not in TABLES:
             names = ", ".join([*TABLES, *self._results])
@@ -198,7 +198,9 @@ class Store:
 
     def at(self, version: str) -> Store:
         """This store as it was at *version* (as it is, for ""); replaced files are kept for thirty days."""
-        return Store(self.path, results=self._results, version=version, spark=self.spark) if version else self
+        if not version or (self._pinned is not None and version == self.version):
+            return self
+        return Store(self.path, results=self._results, version=version, spark=self.spark)
 
     # Writing ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Frames that are made piece by piece as they are read, so that not all of their rows are in memory at once."""
+"""Frames that are made when they are read, at once or piece by piece."""
 
 from __future__ import annotations
 
@@ -23,11 +23,33 @@ def streamed(
         del batch_size
         left = n_rows
         for piece in make():
-            rows = piece if predicate is None else piece.filter(predicate)
-            rows = rows if with_columns is None else rows.select(with_columns)
-            yield rows if left is None else rows.head(left)
+            rows = asked(piece.lazy(), with_columns, predicate, left).collect()
+            yield rows
             left = None if left is None else left - rows.height
             if left is not None and left <= 0:
                 return
 
     return register_io_source(source, schema=dict(schema), is_pure=True)
+
+
+def deferred(make: Callable[[], pl.LazyFrame], schema: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.LazyFrame:
+    """The rows that *make* gives, of that *schema*; filters and columns of the reader reach its files."""
+
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        del batch_size
+        yield asked(make(), with_columns, predicate, n_rows).collect()
+
+    return register_io_source(source, schema=dict(schema), is_pure=True)
+
+
+def asked(
+    rows: pl.LazyFrame, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None
+) -> pl.LazyFrame:
+    """Of *rows* what the reader of a source asks for."""
+    if predicate is not None:
+        rows = rows.filter(predicate)
+    if with_columns is not None:
+        rows = rows.select(with_columns)
+    return rows if n_rows is None else rows.head(n_rows)
