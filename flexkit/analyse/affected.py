@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from flexkit.analyse.pairing import PAIRS, pairs
 from flexkit.terms import Origin, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from flexkit.analyse.extracts import Extracts
 
@@ -59,14 +59,16 @@ class Overview:
         configuration: pl.DataFrame | None = None,
         *,
         told: Extracts | None = None,
+        nameless: Callable[[Extracts], Nameless] = Nameless.of,
     ) -> Overview:
-        """Of all *signals*, of which *told* are the extracts, where they are known.
+        """Of all *signals*, of which *told* are the extracts, where they are known; *nameless* makes those of them.
 
         Handlers get the names and intents that the map *handlers* gives them; *configuration* tells which
         Studio widgets can close.
         """
         known = linking.prepared(signals)
         told = extracts.of(known) if told is None else told
+        told = replace(told, loose=linking.at_once(told.loose))
         names = no_map() if handlers is None else handlers.collect()
         found = linking.warnings(told.loose, alerts, links=told.links)
         is_proxy = pl.col("origin") == Origin.PROXY
@@ -78,7 +80,7 @@ class Overview:
             alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
         )
         return cls(
-            known, told, names, configuration, Nameless.of(told), warned, _with_bare(strays, told.links),
+            known, told, names, configuration, nameless(told), warned, _with_bare(strays, told.links),
             _habits(told.intents, names), has_alerts=has_alerts,
         )  # fmt: skip
 
@@ -110,7 +112,10 @@ class Overview:
 
     def evidence(self, keys: pl.DataFrame) -> pl.DataFrame:
         """All signals of the interactions with ``ikey`` in *keys*, warnings and parts included."""
-        return self._evidence(linking.whole(self._others, keys), keys)
+        having = self.extracts.having
+        if having is None:
+            return self._evidence(linking.whole(self._others, keys), keys)
+        return self._evidence(linking.of_interactions(having("links", keys).filter(~IS_WARNING), keys), keys)
 
     def pieces(self, keys: pl.DataFrame, folder: Path, *, size: int) -> Iterator[pl.DataFrame]:
         """`evidence` in pieces of about *size* interactions; signals are read once, and put aside in *folder*."""

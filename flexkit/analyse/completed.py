@@ -53,7 +53,9 @@ class Sources:
     def rows(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
         """What ends an interaction or shows its end (of those with ``ikey`` in *keys*, where given)."""
         names = no_map() if self.names is None else self.names
-        known = self.signals.filter(pl.col("ikey").is_not_null())
+        having = self.extracts.having
+        signals = self.signals if having is None or keys is None else having("moments", keys)
+        known = signals.filter(pl.col("ikey").is_not_null())
         held = known if keys is None else linking.of_interactions(known, keys)
         owned = self.nameless.owned(keys)
         return pl.concat(runs.read(named(some, names), "interaction_sid", *_TEXTS) for some in (held, owned))

@@ -18,7 +18,7 @@ from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Intent, SignalKind, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ENDS = (
     SignalKind.CHANNEL_CLOSED.value,
@@ -35,7 +35,9 @@ _NOTE = "days"
 class Kept(Protocol):
     """Where parts are kept (`flexkit.tables.parts.Parts`)."""
 
-    def read(self, name: str) -> pl.LazyFrame | None: ...
+    def read(self, *names: str) -> pl.LazyFrame | None: ...
+    def having(self, names: Sequence[str], keys: pl.DataFrame) -> list[str]: ...
+    def has(self, name: str) -> bool: ...
     def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame: ...
     def note(self, name: str) -> dict[str, Any] | None: ...
     def write_note(self, name: str, state: dict[str, Any]) -> None: ...
@@ -59,36 +61,62 @@ class Extracts:
     """What handlers mean to do with the channels that they close: ``said_end`` and ``said_removal`` count that."""
     runs: pl.LazyFrame
     """Executions of Studio flows (``trigger_id``), and the interactions that they name."""
+    having: Callable[[str, pl.DataFrame], pl.LazyFrame] | None = None
+    """Where they are kept day by day: the signals of the days whose extract of a name has rows of some keys."""
 
 
 def of(signals: pl.LazyFrame) -> Extracts:
     """The extracts of *signals* (as `prepared` gives them)."""
-    return Extracts(**{kind: make(signals) for kind, make in _MAKERS.items()})
+    made: dict[str, Any] = {kind: make(signals) for kind, make in _MAKERS.items()}
+    return Extracts(**made)
 
 
 def kept(days: Mapping[str, pl.LazyFrame], parts: Kept) -> Extracts:
     """The extracts of *days*: names that change with their rows, and their signals. What is new is kept in *parts*."""
     nothing = of(SIGNALS.empty().lazy())
-    return Extracts(
-        **{kind: pl.concat([getattr(nothing, kind), *of_days(kind, days, parts).values()]) for kind in KINDS}
-    )
+    found = {kind: of_days(kind, days, parts) for kind in KINDS}
+
+    def having(kind: str, keys: pl.DataFrame) -> pl.LazyFrame:
+        names = {part_of(kind, day): day for day, part in found[kind].items() if part is None}
+        held = parts.having(list(names), keys) if names else []
+        some = [*(names[name] for name in held), *(day for day, part in found[kind].items() if part is not None)]
+        return pl.concat([SIGNALS.empty().lazy(), *(prepared(days[day]) for day in some)])
+
+    whole: dict[str, Any] = {
+        kind: pl.concat([getattr(nothing, kind), *together(kind, found[kind], parts)]) for kind in KINDS
+    }
+    return Extracts(**whole, having=having)
 
 
-def of_days(kind: str, days: Mapping[str, pl.LazyFrame], parts: Kept) -> dict[str, pl.LazyFrame]:
-    """One extract of each of the *days*."""
-    found = {}
-    for day, signals in days.items():
-        held = parts.read(part_of(kind, day))
-        if held is None:
-            made = _MAKERS[kind](prepared(signals)).collect(engine="streaming")
-            held = parts.keep(part_of(kind, day), made)
-        found[day] = held
+def of_days(kind: str, days: Mapping[str, pl.LazyFrame], parts: Kept) -> dict[str, pl.DataFrame | None]:
+    """One extract of each of the *days*: nothing where it is kept, else its rows."""
+    found = {day: _made(kind, day, signals, parts) for day, signals in days.items()}
     before = (parts.note(_NOTE) or {"days": []})["days"]
     if set(before) != set(days):
         # Another process may be reading the days before: those go next time.
         parts.drop_but(part_of(kind, day) for kind in KINDS for day in {*before, *days})
         parts.write_note(_NOTE, {"days": sorted(days)})
     return found
+
+
+def _made(kind: str, day: str, signals: pl.LazyFrame, parts: Kept) -> pl.DataFrame | None:
+    name = part_of(kind, day)
+    if parts.has(name):
+        return None
+    made = _MAKERS[kind](prepared(signals)).collect(engine="streaming")
+    parts.keep(name, made)
+    return None if parts.has(name) else made
+
+
+def together(kind: str, found: Mapping[str, pl.DataFrame | None], parts: Kept) -> list[pl.LazyFrame]:
+    """The extracts of days that were *found* (`of_days`): those that are kept as one frame, and the others."""
+    # One scan of many files is planned and opened faster than many scans.
+    held = [part_of(kind, day) for day, part in found.items() if part is None]
+    rows = parts.read(*held) if held else None
+    if held and rows is None:
+        msg = f"Parts of {kind} were dropped while they were read."
+        raise FileNotFoundError(msg)
+    return [*([] if rows is None else [rows]), *(part.lazy() for part in found.values() if part is not None)]
 
 
 def part_of(kind: str, day: str) -> str:

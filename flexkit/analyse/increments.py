@@ -42,20 +42,25 @@ def counts(days: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame:
     parts = extracts.of_days("moments", days, kept)
     found = None if before is None else _updated(before, parts, kept)
     if found is None:
-        found = _sum(parts.values())
+        found = _sum(extracts.together("moments", parts, kept))
     kept.write_note(_NOTE, {"days": sorted(parts), "counts": found.to_dict(as_series=False)})
     return found
 
 
-def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame | None:
+def _updated(before: Mapping[str, Any], parts: Mapping[str, pl.DataFrame | None], kept: Kept) -> pl.DataFrame | None:
     """The counts of *before* with the changed days' interactions counted anew; nothing where that is no gain."""
-    gone = [kept.read(extracts.part_of("moments", day)) for day in before["days"] if day not in parts]
-    fresh = [part for day, part in parts.items() if day not in before["days"]]
-    stale = [part for part in gone if part is not None]
-    if len(stale) < len(gone) or len(gone) + len(fresh) > len(parts) / _FEW:
+    gone = [extracts.part_of("moments", day) for day in before["days"] if day not in parts]
+    is_same = {day: day in before["days"] for day in parts}
+    fresh = {day: part for day, part in parts.items() if not is_same[day]}
+    stale = kept.read(*gone) if gone else None
+    if (gone and stale is None) or len(gone) + len(fresh) > len(parts) / _FEW:
         return None
-    same = [part for day, part in parts.items() if day in before["days"]]
-    new, old = (pl.concat([*some, pl.LazyFrame(schema=_PARTIAL)]).collect() for some in (fresh, stale))
+    same = extracts.together("moments", {day: part for day, part in parts.items() if is_same[day]}, kept)
+    left = [] if stale is None else [stale]
+    new, old = (
+        pl.concat([*some, pl.LazyFrame(schema=_PARTIAL)]).collect()
+        for some in (extracts.together("moments", fresh, kept), left)
+    )
     keys = pl.concat([new["ikey"], old["ikey"]]).unique().sort()
     touched = pl.concat([*same, pl.LazyFrame(schema=_PARTIAL)]).filter(pl.col("ikey").is_in(keys.implode())).collect()
     was, now = _sum([touched.lazy(), old.lazy()]), _sum([touched.lazy(), new.lazy()])

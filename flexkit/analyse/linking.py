@@ -45,6 +45,12 @@ def key() -> pl.Expr:
     return pl.coalesce(key64("interaction_sid"), text.hash(0).reinterpret(signed=True)).alias("ikey")
 
 
+def at_once(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """*rows*, read once where they are few, and not each time that they are asked for."""
+    some = rows.head(FEW + 1).collect(engine="streaming")
+    return some.lazy() if some.height <= FEW else rows
+
+
 def of_interactions(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
     """Those of *signals* (as `prepared` gives them) that name one of the interactions with ``ikey`` in *keys*.
 

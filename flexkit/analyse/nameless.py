@@ -10,10 +10,12 @@ import polars as pl
 from flexkit.analyse import linking
 from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.linking import LINKS
+from flexkit.analyse.memory import Layer, Memory, renewed
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
     from flexkit.analyse.extracts import Extracts
+    from flexkit.analyse.memory import Evidence
 
 _BARE = pl.all_horizontal(pl.col("interaction_sid", *LINKS).is_null())
 _IS_STEP = pl.col("source") == Source.STUDIO
@@ -35,26 +37,20 @@ class Nameless:
     @classmethod
     def of(cls, extracts: Extracts) -> Nameless:
         """Those among the signals that *extracts* are of; where they are few they are read once."""
-        rows = extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING)
-        if rows.select(pl.len()).collect(engine="streaming").item() <= linking.FEW:
-            rows = rows.collect(engine="streaming").lazy()
-        parts = rows.filter(~_BARE).select("interaction_sid", *LINKS).unique().collect(engine="streaming")
-        found = linking.resolved(parts, extracts.links).filter(pl.col("interaction_sid").is_not_null())
-        owners = found.with_columns(linking.key())
-        steps = rows.filter(_BARE, _IS_STEP).select("trigger_id").drop_nulls().unique().collect(engine="streaming")
-        if steps.is_empty():
-            return cls(rows, owners, pl.DataFrame(schema=_RUNS))
-        led = _joined(rows.filter(_IS_STEP), owners, LINKS).select(*_RUNS)
-        runs = (
-            pl.concat([extracts.runs.select(*_RUNS), led])
-            .join(steps.lazy(), on="trigger_id", how="semi")
-            .group_by("trigger_id")
-            .agg(pl.col("interaction_sid", "ikey").first(), owners=pl.col("ikey").n_unique())
-            .filter(pl.col("owners") == 1)
-            .select(*_RUNS)
-            .collect(engine="streaming")
-        )
-        return cls(rows, owners, runs)
+        rows = _rows(extracts)
+        return cls(rows, *_told(rows, extracts))
+
+    @classmethod
+    def kept(cls, extracts: Extracts, store: Evidence) -> Nameless:
+        """`of` the signals of *store*, where what others tell is found once per state of the data."""
+        rows = _rows(extracts)
+
+        def find(*_: object) -> Memory:
+            owners, runs = _told(rows, extracts)
+            return Memory({}, {"owners": [Layer(owners.lazy())], "runs": [Layer(runs.lazy())]})
+
+        found = renewed(store, __name__, "", find)
+        return cls(rows, found.frame("owners"), found.frame("runs"))
 
     def owned(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
         """Those that belong to an interaction (with ``ikey`` in *keys*, where given), which they then name."""
@@ -65,6 +61,30 @@ class Nameless:
         if runs.is_empty():
             return linked
         return pl.concat([linked, _joined(self.rows.filter(_BARE), runs, ["trigger_id"])])
+
+
+def _rows(extracts: Extracts) -> pl.LazyFrame:
+    return linking.at_once(extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING))
+
+
+def _told(rows: pl.LazyFrame, extracts: Extracts) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The ``owners`` and ``runs`` of `Nameless`."""
+    parts = rows.filter(~_BARE).select("interaction_sid", *LINKS).unique().collect(engine="streaming")
+    found = linking.resolved(parts, extracts.links).filter(pl.col("interaction_sid").is_not_null())
+    owners = found.with_columns(linking.key())
+    steps = rows.filter(_BARE, _IS_STEP).select("trigger_id").drop_nulls().unique().collect(engine="streaming")
+    if steps.is_empty():
+        return owners, pl.DataFrame(schema=_RUNS)
+    led = _joined(rows.filter(_IS_STEP), owners, LINKS).select(*_RUNS)
+    runs = (
+        pl.concat([extracts.runs.select(*_RUNS), led])
+        .join(steps.lazy(), on="trigger_id", how="semi")
+        .group_by("trigger_id")
+        .agg(pl.col("interaction_sid", "ikey").first(), owners=pl.col("ikey").n_unique())
+        .filter(pl.col("owners") == 1)
+        .select(*_RUNS)
+    )
+    return owners, runs.collect(engine="streaming")
 
 
 def _joined(rows: pl.LazyFrame, owners: pl.DataFrame, on: tuple[str, ...] | list[str]) -> pl.LazyFrame:

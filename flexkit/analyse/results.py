@@ -63,7 +63,7 @@ def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
 
         def find(before: memory.Memory | None, changed: pl.LazyFrame | None) -> memory.Memory:
             told = _extracts(held)
-            seen = completed.Sources(linking.prepared(held.table("signals")), told, Nameless.of(told), names)
+            seen = completed.Sources(linking.prepared(held.table("signals")), told, Nameless.kept(told, held), names)
             return completed.renewed(seen, held.table("duplicates"), before, changed)
 
         found = memory.renewed(
@@ -85,10 +85,14 @@ def _causes(store: Evidence, _: Window | None) -> pl.LazyFrame:
 
     from flexkit.analyse import causes, memory, renewal
     from flexkit.analyse.affected import Overview
+    from flexkit.analyse.nameless import Nameless
 
     def compute() -> pl.DataFrame:
         names, settings = store.handlers(), store.table("configuration").collect()
-        seen = Overview.of(store.table("signals"), store.table("alerts"), names.lazy(), settings, told=_extracts(store))
+        seen = Overview.of(
+            store.table("signals"), store.table("alerts"), names.lazy(), settings,
+            told=_extracts(store), nameless=partial(Nameless.kept, store=store),
+        )  # fmt: skip
         by = names.write_json() + settings.write_json()
         found = memory.renewed(
             store, renewal.__name__, by, partial(renewal.judgements, seen, store.coverage().collect())

@@ -18,7 +18,7 @@ import polars as pl
 from flexkit.tables.cache import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -34,17 +34,31 @@ class Parts:
 
     folder: Path
 
-    def read(self, name: str) -> pl.LazyFrame | None:
-        """The part of that *name*, or nothing where it is not kept whole."""
-        path = self._path(name)
+    def read(self, *names: str) -> pl.LazyFrame | None:
+        """The parts of those *names* together, or nothing where one of them is not kept whole."""
+        return pl.scan_parquet(self._paths(names)) if names and all(map(self.has, names)) else None
+
+    def has(self, name: str) -> bool:
+        """Whether the part of that *name* is kept whole."""
         # Written aside and renamed, a part is whole or not there; its last bytes tell of other damage.
         try:
-            with path.open("rb") as file:
-                file.seek(-len(_END), os.SEEK_END)
-                is_whole = file.tell() > len(_END) and file.read() == _END
+            file = os.open(self.folder / f"{name}.parquet", os.O_RDONLY)
         except OSError:
-            return None
-        return pl.scan_parquet(path) if is_whole else None
+            return False
+        try:
+            size = os.fstat(file).st_size
+            return size > len(_END) and os.pread(file, len(_END), size - len(_END)) == _END
+        except OSError:
+            return False
+        finally:
+            os.close(file)
+
+    def having(self, names: Sequence[str], keys: pl.DataFrame) -> list[str]:
+        """Those of the parts, each of which has an ``ikey``, with rows of the interactions *keys*."""
+        paths = dict(zip(map(str, self._paths(names)), names, strict=True))
+        rows = pl.scan_parquet(list(paths), include_file_paths="path")
+        found = rows.filter(pl.col("ikey").is_in(keys["ikey"].implode())).select(pl.col("path").unique())
+        return [paths[path] for path in found.collect(engine="streaming")["path"]]
 
     def keep(self, name: str, rows: pl.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
         """Keep *rows* as *name*, where the folder can be written; the rows either way."""
@@ -80,6 +94,9 @@ class Parts:
             for other in self.folder.parent.glob(f"{self._made_by}-*"):
                 if other.is_dir() and other != self.folder:
                     shutil.rmtree(other, ignore_errors=True)
+
+    def _paths(self, names: Iterable[str]) -> list[Path]:
+        return [self._path(name) for name in names]
 
     @property
     def _made_by(self) -> str:

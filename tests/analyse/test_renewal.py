@@ -37,6 +37,8 @@ class Renewed:
         self.from_memory: list[bool] = []
         # Worlds this small have few files, of which each change touches many.
         monkeypatch.setattr(memory, "_FEW", 0)
+        # Some changes are layers of their own, others are merged with what is below.
+        monkeypatch.setattr(memory, "_SMALL", 1)
         for module, name in ((renewal, "judgements"), (completed, "renewed")):
             self._watch(monkeypatch, module, name)
 
@@ -280,3 +282,72 @@ def test_a_lost_memory_is_made_anew(renewed: Renewed) -> None:
     renewed.add(signals=signals.slice(30))
 
     assert renewed.check().height == 12
+
+
+@pytest.mark.parametrize("how", ["deleted", "cut"])
+def test_a_lost_part_of_the_memory_is_made_anew(renewed: Renewed, how: str) -> None:
+    signals = signals_of(busy())
+    renewed.add(signals=signals.head(40))
+    renewed.check()
+    renewed.add(signals=signals.slice(40, 2))
+    renewed.check()
+    files = list((renewed.store.path / "cache").rglob("completions-*-gone.parquet"))
+    for path in [*files, *(renewed.store.path / "cache").rglob("pairs-*.parquet")]:
+        path.unlink() if how == "deleted" else path.write_bytes(path.read_bytes()[:-7])
+
+    renewed.check()
+    renewed.add(signals=signals.slice(42))
+
+    assert files
+    assert renewed.check().height == 12
+
+
+def test_an_earlier_version_read_between_changes_nothing(renewed: Renewed) -> None:
+    signals = signals_of(busy())
+    renewed.add(signals=signals.head(40))
+    then = renewed.check()
+    before = renewed.store.version
+    done = renewed.store.table("completions").collect()
+    renewed.add(signals=signals.slice(40, 3))
+    renewed.check()
+
+    earlier = renewed.store.at(before)
+    assert_frame_equal(earlier.table("causes").collect(), then)
+    assert earlier.table("completions").collect().sort("interaction_sid").equals(done.sort("interaction_sid"))
+    renewed.check()
+    renewed.add(signals=signals.slice(43))
+
+    assert renewed.check().height == 12
+
+
+def test_completions_stay_those_of_their_version_though_data_come(renewed: Renewed) -> None:
+    signals = signals_of(busy())
+    renewed.add(signals=signals.head(40))
+    count = renewed.check().height
+    frame = renewed.store.table("completions")
+    before = frame.collect().sort("interaction_sid")
+
+    for some in signals.slice(40).iter_slices(5):
+        renewed.add(signals=some)
+        renewed.check()
+
+    # Of so many states only the last few are kept.
+    assert frame.collect().sort("interaction_sid").equals(before)
+    assert renewed.check().height >= count
+
+
+def test_completions_of_a_window_are_those_whose_first_close_lies_in_it(renewed: Renewed) -> None:
+    signals = signals_of(busy())
+    renewed.add(signals=signals.head(40))
+    renewed.check()
+    renewed.add(signals=signals.slice(40))
+    renewed.check()
+    window = renewed.store.window("3d")
+    inside = pl.col("first_closed_at").is_between(window.start, window.end, closed="left")
+
+    whole = renewed.store.table("completions").collect()
+    some = renewed.store.table("completions", window).select("interaction_sid", "completion_count").head(50).collect()
+
+    expected = whole.filter(inside).select("interaction_sid", "completion_count")
+    assert 0 < some.height < whole.height
+    assert some.sort("interaction_sid").equals(expected.sort("interaction_sid"))
