@@ -19,18 +19,23 @@ from flexkit.tables.store_copies import remember
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from deltalake import CommitProperties, DeltaTable
     from deltalake.transaction import RemoveAction
 
-_BOUNDED = (pl.Int64, pl.Date, pl.Datetime)
-"""Types whose least and greatest value are told: text bounds of few rows let no reader skip a file."""
 
-
-def append_files(held: DeltaTable, folder: Path, rows: pl.DataFrame, commit: CommitProperties, *, by_day: bool) -> None:
-    """Add *rows* to the table *held* at *folder*; they must have its columns.
+def append_files(
+    held: DeltaTable,
+    folder: Path,
+    rows: pl.DataFrame,
+    commit: CommitProperties,
+    *,
+    by_day: bool,
+    told: Sequence[str] = (),
+) -> None:
+    """Add *rows* to the table *held* at *folder*; they must have its columns. The log tells the bounds of *told*.
 
     Raises `deltalake.exceptions.CommitFailedError` where *commit* says so; then nothing was added.
     """
@@ -38,7 +43,6 @@ def append_files(held: DeltaTable, folder: Path, rows: pl.DataFrame, commit: Com
     days = [{"day": str(*day)} if by_day else {} for day in cut]
     parts = [(_path(day), day, some) for day, some in zip(days, cut.values(), strict=True)]
     try:
-        # Their statistics are in the log.
         pl.collect_all(
             some.lazy().sink_parquet(folder / path, compression="lz4", statistics=False, mkdir=True, lazy=True)
             for path, _, some in parts
@@ -51,7 +55,7 @@ def append_files(held: DeltaTable, folder: Path, rows: pl.DataFrame, commit: Com
     if "ekey" in rows.columns:
         remember({f"{folder.absolute()}/{path}": some["ekey"] for path, _, some in parts})
     added: list[AddAction | RemoveAction] = [
-        _told(path, (folder / path).stat(), day, some) for path, day, some in parts
+        _added(path, (folder / path).stat(), day, statistics(some, told)) for path, day, some in parts
     ]
     cut_by = ["day"] if by_day else None
     held.create_write_transaction(added, "append", held.schema(), cut_by, commit_properties=commit)
@@ -62,7 +66,7 @@ def _path(values: Mapping[str, str]) -> str:
     return "/".join((*map("=".join, values.items()), f"part-00000-{uuid.uuid4()}-c000.lz4.parquet"))
 
 
-def _told(path: str, file: os.stat_result, values: Mapping[str, str], rows: pl.DataFrame) -> AddAction:
+def _added(path: str, file: os.stat_result, values: Mapping[str, str], stats: Mapping[str, Any]) -> AddAction:
     """The *file* at *path* as the log tells of it."""
     return AddAction(
         path=path,
@@ -70,15 +74,14 @@ def _told(path: str, file: os.stat_result, values: Mapping[str, str], rows: pl.D
         partition_values=values,
         modification_time=file.st_mtime_ns // 1_000_000,
         data_change=True,
-        stats=json.dumps(statistics(rows)),
+        stats=json.dumps(stats),
     )
 
 
-def statistics(rows: pl.DataFrame) -> dict[str, Any]:
+def statistics(rows: pl.DataFrame, told: Sequence[str]) -> dict[str, Any]:
     """What the log tells of a file of *rows* (Delta protocol, "Per-file Statistics"), for readers that skip files."""
-    types = rows.schema
-    nulls = {name: count for name, count in rows.null_count().row(0, named=True).items() if not types[name].is_nested()}
-    bounded = [name for name, count in nulls.items() if count < rows.height and isinstance(types[name], _BOUNDED)]
+    nulls = {name: rows[name].null_count() for name in told}
+    bounded = [name for name, count in nulls.items() if count < rows.height]
     return {
         "numRecords": rows.height,
         "minValues": {name: _value(rows[name].min()) for name in bounded},
@@ -87,8 +90,8 @@ def statistics(rows: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _value(value: Any) -> int | str:
+def _value(value: Any) -> str:
     if isinstance(value, dt.datetime):
         # Cut to the millisecond, as the protocol has it: readers take the greatest for one millisecond more.
         return value.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
-    return value.isoformat() if isinstance(value, dt.date) else int(value)
+    return str(value)

@@ -27,7 +27,7 @@ from flexkit.tables.schema import REJECTS
 from flexkit.tables.store_append import append_files
 from flexkit.tables.store_copies import stored_copies
 from flexkit.tables.store_failures import explained
-from flexkit.tables.store_opened import LocalTable, current, given_back, opened, taken
+from flexkit.tables.store_opened import created, current, given_back, opened, taken, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,6 @@ ZSTD = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 """Groups this small let a look-up by key skip most of a large day: measured half its time, for 14 % more bytes."""
 _SMALL_BATCH = 50_000
 """Rows of a batch that compaction will write anew: it is written quickly, for half as many bytes again."""
-SETTINGS = {"delta.logRetentionDuration": "interval 60 days", "delta.checkpointInterval": "20"}
-"""Of new tables. A log is read from its last checkpoint on: with one in 90 commits opening took six times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ class DeltaFolder:
     def _try_to_add(
         self, incoming: pl.DataFrame, ready: Future[tuple[pl.DataFrame, pl.DataFrame]]
     ) -> tuple[Added, pl.DataFrame]:
-        held = taken(self.uri) or self._created(incoming)
+        held = taken(self.uri) or created(self.uri, self.table, incoming.drop(WHERE).schema, by_day=self.is_cut)
         # Read before the look-up: a commit that comes between them makes ours fail.
         commit = commit_after(held)
         key = list(self.table.key)
@@ -177,15 +175,6 @@ class DeltaFolder:
         given_back(self.uri, held)
         return Added(incoming.height, fresh.height, changed.height), pl.concat([conflicts, more])
 
-    def _created(self, rows: pl.DataFrame) -> DeltaTable:
-        return LocalTable.create(
-            self.uri,
-            schema=rows.drop(WHERE).schema,
-            mode="ignore",
-            partition_by=["day"] if self.is_cut else None,
-            configuration=SETTINGS,
-        )
-
     def _joined(self, repeated: pl.DataFrame, stored: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Stored rows that change when *repeated* copies join them, and the contradictions."""
         both = pl.concat([repeated, stored], how="diagonal")
@@ -199,7 +188,7 @@ class DeltaFolder:
 
     def _append(self, held: DeltaTable, rows: pl.DataFrame, commit: CommitProperties) -> None:
         if rows.height <= _SMALL_BATCH and "://" not in self.uri and _fits(held, rows):
-            append_files(held, Path(self.uri), rows, commit, by_day=self.is_cut)
+            append_files(held, Path(self.uri), rows, commit, by_day=self.is_cut, told=told(self.table))
             return
         write_deltalake(
             held,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -10,9 +11,11 @@ from deltalake.exceptions import CommitFailedError
 
 from flexkit.tables.store_delta import ZSTD, DeltaFolder, among, commit_after, in_order
 from flexkit.tables.store_failures import explained
+from flexkit.tables.store_opened import settings
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Mapping
 
 SMALL_FILES = 10
 """Files in a partition before they are written as one, sorted for the heavy pass."""
@@ -33,9 +36,18 @@ def compact(folder: DeltaFolder, *, at_least: int = SMALL_FILES) -> int:
         compacted = sum(_rewritten(folder, day) for day in _crowded(folder, held, at_least))
         if compacted:
             held.update_incremental()
+            _settled(held, settings(folder.table))
             # In full: also what writers left that were killed, or lost a race, before they could commit.
             held.vacuum(retention_hours=_KEEP_HOURS, dry_run=False, full=True)
     return compacted
+
+
+def _settled(held: DeltaTable, wanted: Mapping[str, str]) -> None:
+    """Give a table of an older flexkit the settings of new ones; next time, where a writer comes between."""
+    kept = held.metadata().configuration
+    if missing := {name: value for name, value in wanted.items() if kept.get(name) != value}:
+        with suppress(CommitFailedError):
+            held.alter.set_table_properties(missing)
 
 
 def _crowded(folder: DeltaFolder, held: DeltaTable, at_least: int) -> list[dt.date | None]:

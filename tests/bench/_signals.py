@@ -16,6 +16,7 @@ from flexkit.tables.keys import key64, signal_keys
 from flexkit.tables.schema import INSTANT, SIGNALS
 from flexkit.tables.store import FORMAT, Store
 from flexkit.tables.store_delta import DeltaFolder
+from flexkit.tables.store_opened import created
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,11 +174,9 @@ def build(folder: Path, signals: int, *, seed: int = 80906, days: int | None = N
 
 def write(store: DeltaFolder, rows: pl.DataFrame) -> None:
     """Append *rows* as the store does, without looking for rows that are there already: none are."""
-    from deltalake import DeltaTable, write_deltalake
+    from deltalake import write_deltalake
 
-    folder = store.opened() or DeltaTable.create(
-        store.uri, schema=rows.schema, partition_by=["day"], configuration=store_delta.SETTINGS
-    )
+    folder = store.opened() or created(store.uri, SIGNALS, rows.schema, by_day=True)
     write_deltalake(
         folder,
         store_delta.in_order(SIGNALS, rows),

@@ -20,6 +20,7 @@ from flexkit.tables.store import Store
 from flexkit.tables.store_append import append_files
 from flexkit.tables.store_copies import stored_copies
 from flexkit.tables.store_delta import DeltaFolder, commit_after
+from flexkit.tables.store_opened import settings
 from tests.tables.writer import BEGIN, batch
 
 SECOND = dt.timedelta(seconds=1)
@@ -29,7 +30,7 @@ def made(path: Path, rows: pl.DataFrame) -> DeltaTable:
     return DeltaTable.create(str(path), schema=rows.schema, partition_by=["day"])
 
 
-def told(table: DeltaTable) -> pl.DataFrame:
+def log_of(table: DeltaTable) -> pl.DataFrame:
     """What the log tells of a table's files."""
     return pl.DataFrame(table.get_add_actions(flatten=True)).sort("partition.day")
 
@@ -59,17 +60,16 @@ def test_files_of_a_small_batch_hold_and_tell_what_those_of_delta_rs_do(tmp_path
     )
     ours, theirs = made(tmp_path / "ours", rows), made(tmp_path / "theirs", rows)
 
-    append_files(ours, tmp_path / "ours", rows, commit_after(ours), by_day=True)
+    told_of = ("occurred_at", "attempt", "handler")
+    append_files(ours, tmp_path / "ours", rows, commit_after(ours), by_day=True, told=told_of)
     write_deltalake(theirs, rows, mode="append", partition_by=["day"])
 
     assert rows_of(tmp_path / "ours").equals(rows_of(tmp_path / "theirs"))
     ours.update_incremental()
-    one, other = told(ours), told(theirs)
-    bounds = [f"{end}.{name}" for end in ("min", "max") for name in ("occurred_at", "attempt", "precision_us")]
-    nulls = [name for name in other.columns if name.startswith("null_count")]
-    assert len(nulls) > 30
-    assert one.select("num_records", "partition.day", *bounds, *nulls).equals(
-        other.select("num_records", "partition.day", *bounds, *nulls)
+    one, other = log_of(ours), log_of(theirs)
+    columns = [f"{what}.{name}" for what in ("min", "max", "null_count") for name in told_of]
+    assert one.select("num_records", "partition.day", *columns).equals(
+        other.select("num_records", "partition.day", *columns)
     )
     sizes = [Path(file).stat().st_size for file in ours.file_uris()]
     assert sorted(sizes) == one["size_bytes"].sort().to_list()
@@ -84,6 +84,23 @@ def test_bounds_are_true_where_instants_have_microseconds_and_columns_are_null(t
     last = fine["occurred_at"].max()
     assert store.table("signals").filter(pl.col("occurred_at") == last).collect().height == 1
     assert store.table("signals").filter(pl.col("attempt") == 1).collect().is_empty()
+
+
+def test_a_table_of_an_older_flexkit_gets_the_settings_of_new_ones_when_it_is_compacted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = tmp_path / "tables" / "signals"
+    made(path, batch(0))
+    for number in range(10):
+        store.add({"signals": batch(number, days=1)})
+    before = store.table("signals").collect().sort("signal_id")
+
+    assert store.compact(["signals"]) == 1
+
+    assert DeltaTable(str(path)).metadata().configuration == settings(SIGNALS)
+    assert rows_of(path).select(before.columns).equals(before)
+    version = store.version
+    assert store.compact(["signals"]) == 0
+    assert store.version == version
 
 
 def test_a_table_that_is_not_cut_into_days_gets_one_file_a_batch(tmp_path: Path) -> None:
