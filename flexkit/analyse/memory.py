@@ -54,7 +54,7 @@ class Layer:
         """This one and the one *below* as one."""
         if self.gone is None:
             return self
-        kept = below.rows.join(self.gone, on="ikey", how="anti", maintain_order="left")
+        kept = below.rows.join(self.gone, on="ikey", how="anti")
         gone = None if below.gone is None else pl.concat([below.gone, self.gone]).unique()
         return Layer(pl.concat([kept, self.rows]), gone)
 
@@ -83,7 +83,7 @@ class Memory:
 
     def but(self, name: str, gone: pl.DataFrame) -> pl.LazyFrame:
         """A frame without the rows of those interactions that are *gone*."""
-        return self.lazy(name).join(gone.lazy(), on="ikey", how="anti", maintain_order="left")
+        return self.lazy(name).join(gone.lazy(), on="ikey", how="anti")
 
 
 def changed(before: Memory | None, name: str, gone: pl.DataFrame | None, fresh: pl.DataFrame) -> list[Layer]:

@@ -37,20 +37,20 @@ class Nameless:
     @classmethod
     def of(cls, extracts: Extracts) -> Nameless:
         """Those among the signals that *extracts* are of; where they are few they are read once."""
-        rows = _rows(extracts)
+        rows = linking.at_once(extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING))
         return cls(rows, *_told(rows, extracts))
 
     @classmethod
     def kept(cls, extracts: Extracts, store: Evidence) -> Nameless:
-        """`of` the signals of *store*, where what others tell is found once per state of the data."""
-        rows = _rows(extracts)
+        """`of` the signals of *store*, found once per state of the data."""
 
         def find(*_: object) -> Memory:
-            owners, runs = _told(rows, extracts)
-            return Memory({}, {"owners": [Layer(owners.lazy())], "runs": [Layer(runs.lazy())]})
+            now = cls.of(extracts)
+            frames = {"rows": now.rows, "owners": now.owners.lazy(), "runs": now.runs.lazy()}
+            return Memory({}, {name: [Layer(rows)] for name, rows in frames.items()})
 
         found = renewed(store, __name__, "", find)
-        return cls(rows, found.frame("owners"), found.frame("runs"))
+        return cls(linking.at_once(found.lazy("rows")), found.frame("owners"), found.frame("runs"))
 
     def owned(self, keys: pl.DataFrame | None = None) -> pl.LazyFrame:
         """Those that belong to an interaction (with ``ikey`` in *keys*, where given), which they then name."""
@@ -61,10 +61,6 @@ class Nameless:
         if runs.is_empty():
             return linked
         return pl.concat([linked, _joined(self.rows.filter(_BARE), runs, ["trigger_id"])])
-
-
-def _rows(extracts: Extracts) -> pl.LazyFrame:
-    return linking.at_once(extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING))
 
 
 def _told(rows: pl.LazyFrame, extracts: Extracts) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -174,13 +174,15 @@ def _to_judge(
     """Whose causes are judged anew, and their duplicates: *fresh* ones, and what is judged by other things now."""
     if before is None or redone is None:
         return None, fresh
-    others = _others(frames["habits"], before.frame("habits"))
-    by_others = pl.any_horizontal(pl.col(f"{side}_handler").is_in(others.implode()) for side in ("first", "second"))
-    concerned = by_others.fill_null(value=False) | _covered_anew(frames, before)
+    tests = _covered_anew(frames, before)
+    if len(others := _others(frames["habits"], before.frame("habits"))):
+        tests += [pl.col(f"{side}_handler").is_in(others.implode()) for side in ("first", "second")]
+    if not tests:
+        return redone, fresh
     pairs = before.but("pairs", redone)
-    again = pl.concat([redone, pairs.filter(concerned).select("ikey").collect()]).unique()
-    old = pairs.join(again.lazy(), on="ikey", how="semi", maintain_order="left").select(fresh.columns).collect()
-    return again, pl.concat([old, fresh])
+    concerned = pairs.filter(pl.any_horizontal(test.fill_null(value=False) for test in tests)).select("ikey").collect()
+    old = pairs.join(concerned.lazy(), on="ikey", how="semi").select(fresh.columns).collect()
+    return pl.concat([redone, concerned]).unique(), pl.concat([old, fresh])
 
 
 def _others(now: pl.DataFrame, then: pl.DataFrame) -> pl.Series:
@@ -188,16 +190,17 @@ def _others(now: pl.DataFrame, then: pl.DataFrame) -> pl.Series:
     return both.filter(~both.is_duplicated())["handler"].unique()
 
 
-def _covered_anew(frames: Mapping[str, pl.DataFrame], before: Memory) -> pl.Expr:
-    """Whether a window of coverage that came or went reaches a duplicate's time."""
+def _covered_anew(frames: Mapping[str, pl.DataFrame], before: Memory) -> list[pl.Expr]:
+    """Whether a duplicate's time is reached by windows of coverage that came or went, or is not known."""
     if "windows" not in frames:
-        return pl.lit(value=False)
+        return []
     both = pl.concat([before.frame("windows"), frames["windows"]])
     windows = both.filter(~both.is_duplicated()).select(
         start=pl.col("start").dt.timestamp("us") - FAR_US, end=pl.col("end").dt.timestamp("us") + FAR_US
     )
-    reached = [(pl.col("to_us") >= start) & (pl.col("from_us") <= end) for start, end in _joined(windows.drop_nulls())]
-    return pl.any_horizontal(*reached, pl.lit(value=False)).fill_null(value=True)
+    from_us, to_us = pl.col("from_us"), pl.col("to_us")
+    reached = [(to_us >= start) & (from_us <= end) for start, end in _joined(windows.drop_nulls())]
+    return [*reached, pl.any_horizontal(from_us.is_null(), to_us.is_null())] if reached else []
 
 
 def _joined(windows: pl.DataFrame) -> list[tuple[int, int]]:
