@@ -36,6 +36,7 @@ class Kept(Protocol):
     """Where parts are kept (`flexkit.tables.parts.Parts`)."""
 
     def read(self, *names: str) -> pl.LazyFrame | None: ...
+    def scan(self, names: Iterable[str]) -> pl.LazyFrame: ...
     def having(self, names: Sequence[str], keys: pl.DataFrame) -> list[str]: ...
     def has(self, name: str) -> bool: ...
     def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame: ...
@@ -112,11 +113,8 @@ def together(kind: str, found: Mapping[str, pl.DataFrame | None], parts: Kept) -
     """The extracts of days that were *found* (`of_days`): those that are kept as one frame, and the others."""
     # One scan of many files is planned and opened faster than many scans.
     held = [part_of(kind, day) for day, part in found.items() if part is None]
-    rows = parts.read(*held) if held else None
-    if held and rows is None:
-        msg = f"Parts of {kind} were dropped while they were read."
-        raise FileNotFoundError(msg)
-    return [*([] if rows is None else [rows]), *(part.lazy() for part in found.values() if part is not None)]
+    rows = [parts.scan(held)] if held else []
+    return [*rows, *(part.lazy() for part in found.values() if part is not None)]
 
 
 def part_of(kind: str, day: str) -> str:

@@ -44,10 +44,10 @@ def judgements(
     facts = {"has_alerts": seen.has_alerts, "has_windows": windows is not None}
     if before is None or changed is None or any(before.facts[name] != fact for name, fact in facts.items()):
         before = None
-    warned = _prints(seen.warned)
+    warned = prints(seen.warned)
     touched = None
     if before is not None and changed is not None:
-        touched = pl.concat([touched_by(changed, seen.nameless, before), differing(before.frame("warned"), warned)])
+        touched = pl.concat([touched_by(changed, seen.nameless, before), unlike(before.frame("warned"), warned)])
         touched = touched.unique()
     with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
         fresh = _gathered(seen, seen.keys(touched), Path(folder) / "fresh")
@@ -129,11 +129,18 @@ def _with(before: Memory | None, name: str, gone: pl.DataFrame | None, fresh: pl
     return pl.concat([before.but(name, gone).select(fresh.columns), fresh.lazy()])
 
 
-def _prints(rows: pl.DataFrame) -> pl.DataFrame:
-    """Each of the *rows* in a number that differs where anything in it does."""
+def prints(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each of the *rows* (``ikey``) in a number that differs where anything in it does."""
     lists = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.List)]
     plain = rows.with_columns(pl.col(lists).list.join("\x1f", ignore_nulls=True))
     return rows.select("ikey", print=plain.hash_rows(seed=1).reinterpret(signed=True))
+
+
+def unlike(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """Keys of the rows that have their print (`prints`) in one of two frames only."""
+    sides = ((then, now), (now, then))
+    only = (one.filter(~pl.col("print").is_in(other["print"].implode())) for one, other in sides)
+    return pl.concat(rows.select("ikey") for rows in only)
 
 
 def differing(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:

@@ -36,7 +36,11 @@ class Parts:
 
     def read(self, *names: str) -> pl.LazyFrame | None:
         """The parts of those *names* together, or nothing where one of them is not kept whole."""
-        return pl.scan_parquet(self._paths(names)) if names and all(map(self.has, names)) else None
+        return self.scan(names) if names and all(map(self.has, names)) else None
+
+    def scan(self, names: Iterable[str]) -> pl.LazyFrame:
+        """Parts that are there, together."""
+        return pl.scan_parquet(self._paths(names))
 
     def has(self, name: str) -> bool:
         """Whether the part of that *name* is kept whole."""
