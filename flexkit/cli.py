@@ -7,17 +7,17 @@ command that needs it, so that ``flexkit --help`` answers at once.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flexkit import __version__
-from flexkit.errors import ExitCode, FlexkitError, UsageError
+from flexkit.ending import run_to_the_end
+from flexkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _DATA = click.option(
     "--data",
@@ -271,40 +271,9 @@ def _print(summary: Any, *, as_json: bool) -> None:
         click.echo(line)
 
 
-def _fail(sentence: str, code: int, *, as_json: bool) -> NoReturn:
-    """End with *code* and one sentence on stderr; for machines also as the object that they wait for on stdout."""
-    click.echo(f"flexkit: {sentence}", err=True)
-    if as_json:
-        import json
-
-        click.echo(json.dumps({"error": sentence, "exit_code": int(code)}))
-    sys.exit(code)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; every failure ends with one sentence on stderr and its exit code."""
-    run: Callable[..., Any] = cli.main
-    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
-    try:
-        run(args=arguments, prog_name="flexkit", standalone_mode=False)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.Abort:
-        _fail("interrupted; all that was written is kept.", 130, as_json=as_json)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
-    except FlexkitError as error:
-        _fail(str(error), error.exit_code, as_json=as_json)
-    except BrokenPipeError:  # The reader of a pipe went away, as 'head' does.
-        sys.stderr.close()
-        sys.exit(ExitCode.OK)
-    except Exception as error:  # The last door: a crash is one sentence and exit code 1
-        if os.environ.get("FLEXKIT_DEBUG"):
-            raise
-        first = str(error).strip().partition("\n")[0][:200]
-        said = f"unexpected {type(error).__name__}: {first} (FLEXKIT_DEBUG=1 shows where)"
-        _fail(said, ExitCode.FAILED, as_json=as_json)
+    run_to_the_end(cli, arguments)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,28 @@ def test_init_copies_the_notebooks_and_overwrites_none(capsys: pytest.CaptureFix
     assert (tmp_path / "lab" / "overview.ipynb").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("status", "--json", "--no-such"), "No such option '--no-such'"),
+        (("report", "--json", "--fail-above", "7"), "'--fail-above'"),
+        (("import", "--json"), "Missing argument 'FILE...'"),
+        (("rport", "--json"), "No such command 'rport'"),
+        (("show", "KD1", "--json"), "No such option '--json'"),
+    ],
+)
+def test_with_json_a_wrong_option_is_one_json_object_too(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, err = run(capsys, *arguments)
+
+    told = json.loads(out)
+    assert (code, told["exit_code"]) == (ExitCode.USAGE, ExitCode.USAGE)
+    assert said in told["error"]
+    assert err.startswith("Usage: flexkit")
+    assert f"Error: {told['error']}" in err
+
+
 def test_with_json_a_failure_is_one_json_object_too(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def trust(store: Held, *, now: dt.datetime | None = None) -> Trust:
 
 
 def moment(now: dt.datetime | None) -> dt.datetime:
+    """*now* in UTC; without one, the clock's."""
     return (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
 
 
@@ -92,12 +93,17 @@ def lateness(alerts: pl.LazyFrame, signals: pl.LazyFrame) -> pl.DataFrame:
 
 
 def kinds(signals: pl.LazyFrame) -> pl.LazyFrame:
+    """How many *signals* each source gave of each kind: source, kind, signals, first_at, last_at."""
     return signals.group_by("source", "kind").agg(
         signals=pl.len().cast(pl.Int64), first_at=pl.col("occurred_at").min(), last_at=pl.col("occurred_at").max()
     )
 
 
 def sources(kinds: pl.DataFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt.datetime) -> pl.DataFrame:
+    """What each source gave, for how many days, how many are missing between, and how many hours ago it ended.
+
+    From its `kinds`, the complete spans *held* and their `holes`; the columns are those of `Trust.sources`.
+    """
     day = 86_400_000_000
     days = held.group_by("source").agg(held_days=((pl.col("end_us") - pl.col("start_us")).sum() / day).cast(pl.Float64))
     missing = gaps.group_by("source").agg(
@@ -117,6 +123,7 @@ def sources(kinds: pl.DataFrame, held: pl.DataFrame, gaps: pl.DataFrame, now: dt
 
 
 def shortfalls(coverage: pl.DataFrame) -> pl.DataFrame:
+    """Why windows of *coverage* are not complete, and how many: source, state, reason, windows; the most first."""
     return (
         coverage.filter(pl.col("state") != CoverageState.COMPLETE)
         .group_by("source", "state", "reason")
@@ -126,5 +133,6 @@ def shortfalls(coverage: pl.DataFrame) -> pl.DataFrame:
 
 
 def rejects(rejects: pl.LazyFrame) -> pl.DataFrame:
+    """How many records were rejected for each reason: reason, count; the most first."""
     counted = rejects.group_by("reason").agg(count=pl.len().cast(pl.Int64))
     return counted.sort("count", "reason", descending=[True, False]).collect()
