@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -225,7 +226,7 @@ def test_two_processes_side_by_side_agree(tmp_path: Path) -> None:
     Store(tmp_path).add({"signals": seen.signals, "alerts": seen.alerts})
     ask = (
         "import sys; from flexkit.locate import open_store\n"
-        "print(open_store(sys.argv[1]).table('duplicates').collect().height)"
+        "print([open_store(sys.argv[1]).table(name).collect().height for name in ('completions', 'duplicates')])"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", ask, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -233,7 +234,10 @@ def test_two_processes_side_by_side_agree(tmp_path: Path) -> None:
     ]
     heights = [process.communicate(timeout=120)[0].strip() for process in running]
 
-    assert heights[0] == heights[1] != "0"
+    assert heights[0] == heights[1] != "[0, 0]"
     # The duplicates are taken from the causes, which are kept too.
     assert len(kept(Store(tmp_path))) == 2
-    assert not list((tmp_path / "cache").glob(".*"))
+    assert not list((tmp_path / "cache").rglob(".*"))
+    # The one waited for the other.
+    note = json.loads(next((tmp_path / "cache").glob("completed-*/states.json")).read_text())
+    assert len(note["states"]) == 1
