@@ -7,6 +7,7 @@ of all days put together, so that what single days tell can be kept, and a new d
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,7 @@ import polars as pl
 
 from flexkit.analyse import fast_pass
 from flexkit.analyse.linking import LINKS, prepared
+from flexkit.tables.lookup import Told
 from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Intent, SignalKind, Source
 
@@ -50,7 +52,7 @@ class Extracts:
     """The extracts of some signals, lazily; rows may repeat."""
 
     loose: pl.LazyFrame
-    """Warnings, and signals that name no interaction, whole."""
+    """Warnings, and signals that name no interaction or have no key of it, whole."""
     links: pl.LazyFrame
     """`LINKS` that stand together in other signals than warnings, with ``interaction_sid`` and ``ikey``.
 
@@ -117,13 +119,40 @@ def together(kind: str, found: Mapping[str, pl.DataFrame | None], parts: Kept) -
     return [*rows, *(part.lazy() for part in found.values() if part is not None)]
 
 
+def told(days: Iterable[str], parts: Kept) -> Told | None:
+    """What a look-up may read instead of the signals of *days*; nothing where not all of it is kept.
+
+    Nothing is made for it: that would cost more than the look-up.
+    """
+    dated = {day: _date(day) for day in days}
+    loose, runs = (parts.read(*(part_of(kind, day) for day in dated)) for kind in ("loose", "runs"))
+    if loose is None or runs is None or not all(parts.has(part_of("links", day)) for day in dated):
+        return None
+
+    def links(first: dt.date | None, last: dt.date | None) -> pl.LazyFrame | None:
+        near = [day for day, date in dated.items() if date is None or (first and last and first <= date <= last)]
+        return parts.scan(part_of("links", day) for day in near) if near else None
+
+    return Told(loose, runs, links)
+
+
+def _date(day: str) -> dt.date | None:
+    """The date with which the name of a day begins (`flexkit.tables.store.Store.days`)."""
+    try:
+        return dt.date.fromisoformat(day[:10])
+    except ValueError:
+        return None
+
+
 def part_of(kind: str, day: str) -> str:
     """The name of the part that keeps one extract of a *day*."""
     return f"{kind}-{day}"
 
 
 def _loose(signals: pl.LazyFrame) -> pl.LazyFrame:
-    return signals.filter(pl.col("interaction_sid").is_null() | IS_WARNING)
+    is_loose = pl.any_horizontal(pl.col("ikey", "interaction_sid").is_null(), IS_WARNING)
+    # The rows of one file of a table in days do not say their day.
+    return signals.filter(is_loose).with_columns(day=pl.coalesce("day", pl.col("occurred_at").dt.date()))
 
 
 def _links(signals: pl.LazyFrame) -> pl.LazyFrame:

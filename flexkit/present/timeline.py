@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from flexkit.analyse import extracts
 from flexkit.analyse import timeline as lines_of
 from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.explain import explain
@@ -51,8 +52,12 @@ def show(store: Store, interaction_sid: str, *, console: Console | None = None) 
     if not (interaction_sid.startswith("KD") and len(interaction_sid) == 34 and interaction_sid.isalnum()):
         msg = f"{clean(interaction_sid)!r} is no interaction: its SID is KD and 32 hexadecimal digits."
         raise UsageError(msg)
-    signals, alerts, handlers = store.around(interaction_sid), store.table("alerts"), store.handlers()
-    causes = store.table("causes").filter(pl.col("interaction_sid") == interaction_sid).collect()
+    # What is added meanwhile must not be in one table and not yet in the next.
+    store = store.at(store.version)
+    causes = _causes(store, interaction_sid)
+    # The causes of all have left behind what the look-up may read.
+    told = extracts.told(store.days("signals"), store.parts(extracts.__name__))
+    signals, alerts, handlers = store.around(interaction_sid, told), store.table("alerts"), store.handlers()
     lines = lines_of.timeline(signals, interaction_sid, alerts=alerts, causes=causes, handlers=handlers)
     if lines.is_empty():
         msg = f"Nothing is held of {interaction_sid}. Check the SID, or fetch the days around it."
@@ -65,6 +70,16 @@ def show(store: Store, interaction_sid: str, *, console: Console | None = None) 
     out = console or Terminal()
     for part in rendered(interaction_sid, lines, causes, rules, uncovered, with_evidence=out.width >= _WIDE):
         out.print(part)
+
+
+def _causes(store: Store, interaction_sid: str) -> pl.DataFrame:
+    """Its rows: first when, by which they are sorted, so that the other columns of most rows stay unread."""
+    causes = store.table("causes").filter(pl.col("interaction_sid") == interaction_sid)
+    when = causes.select("occurred_at").collect()["occurred_at"]
+    if when.is_empty():
+        return causes.collect_schema().to_frame()
+    between = pl.col("occurred_at").is_between(when.min(), when.max())
+    return causes.filter(between | pl.col("occurred_at").is_null()).collect()
 
 
 def clean(text: object) -> str:

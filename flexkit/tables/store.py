@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from flexkit.tables.lookup import Told
+
 _CACHE = "cache"
 _DATED = ("signals", "alerts", "task_events")
 
@@ -142,9 +144,9 @@ class Store:
         held = self._folder(name).current()
         return [] if held is None else held.file_uris()
 
-    def around(self, interaction_sid: str) -> pl.LazyFrame:
+    def around(self, interaction_sid: str, told: Told | None = None) -> pl.LazyFrame:
         """The signals of one interaction and those that name a part of it (`flexkit.tables.lookup.around`)."""
-        return around(self.table("signals"), interaction_sid).lazy()
+        return around(self.table("signals"), interaction_sid, told).lazy()
 
     def days(self, name: str) -> dict[str, pl.LazyFrame]:
         """The rows of a table in days, lazily; each day has a name that changes when its rows do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,12 +16,15 @@ from flexkit.analyse.explain import explain
 from flexkit.errors import UsageError
 from flexkit.present import timeline
 from flexkit.tables.declared import HANDLERS
+from flexkit.tables.parts import Parts
 from flexkit.tables.schema import COVERAGE, TABLES
 from tests.analyse.worlds import World, at, sid
 
 
 class Memory:
     """A store without a folder, results included."""
+
+    version = ""
 
     def __init__(self, world: World, coverage: pl.DataFrame | None = None) -> None:
         self.world, self.held = world, COVERAGE.empty() if coverage is None else coverage
@@ -33,7 +37,16 @@ class Memory:
         }
         return known.get(name, lambda: TABLES[name].empty().lazy())()
 
-    def around(self, interaction_sid: str) -> pl.LazyFrame:  # noqa: ARG002
+    def at(self, version: str) -> Memory:  # noqa: ARG002
+        return self
+
+    def days(self, name: str) -> dict[str, pl.LazyFrame]:  # noqa: ARG002
+        return {}
+
+    def parts(self, module: str) -> Parts:
+        return Parts(Path(module))
+
+    def around(self, interaction_sid: str, told: object) -> pl.LazyFrame:  # noqa: ARG002
         return self.world.signals()
 
     def coverage(self) -> pl.LazyFrame:

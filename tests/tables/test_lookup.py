@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import datetime as dt
+import random
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 
+from flexkit.analyse import extracts
 from flexkit.analyse.explain import explain
 from flexkit.analyse.timeline import timeline
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables import lookup
 from flexkit.tables.keys import signal_keys
+from flexkit.tables.parts import Parts
+from flexkit.tables.schema import SIGNALS
 from flexkit.tables.store import Store
-from tests.analyse.worlds import World, sid
+from tests.analyse.worlds import NOON, World, sid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,11 +58,12 @@ def test_what_names_only_a_part_is_found_in_two_steps(
     assert found(stored(tmp_path, world), 1) == ["s0", "s1", "s2"]
 
 
-def test_another_interaction_of_the_same_conversation_comes_along(tmp_path: Path) -> None:
+def test_another_interaction_of_the_same_conversation_comes_along_within_a_week(tmp_path: Path) -> None:
     world = World()
     world.interaction(1).closed(0)
-    world.interaction(2).closed(86_400, conversation_sid=sid("CH", 1))
-    world.interaction(3).closed(86_400)
+    world.interaction(2).closed(7 * 86_400, conversation_sid=sid("CH", 1))
+    world.interaction(3).closed(8 * 86_400, conversation_sid=sid("CH", 1))
+    world.interaction(4).closed(86_400)
 
     assert found(stored(tmp_path, world), 1) == ["s0", "s1"]
 
@@ -87,3 +93,100 @@ def test_a_timeline_and_its_reasons_are_those_of_all_signals(tmp_path: Path, sce
         reasons = explain(signals, interaction, alerts=alerts)
         assert explain(store.around(interaction), interaction, alerts=alerts).equals(reasons)
         assert whole.height
+
+
+def tangled(seed: int) -> pl.DataFrame:
+    """Signals of five weeks that share parts in every way: by chance, across days, nameless, misnamed, undated."""
+    chance = random.Random(seed)
+    parts = {"channel_sid": "UO", "conversation_sid": "CH", "task_sid": "WT"}
+
+    def signal(number: int) -> dict[str, Any]:
+        source = chance.choice(["studio", "studio", "taskrouter", "debugger", "app_log"])
+        named = chance.choice([None, None, "CALL-17", *(sid("KD", one) for one in (1, 2, 3, 3, 1 << 64 | 1))])
+        seconds = chance.uniform(0, 35 * 86_400)
+        return {
+            "signal_id": f"s{number}",
+            "evidence_sid": f"e{number}",
+            "occurred_at": chance.choice([None, *[NOON + dt.timedelta(seconds=seconds)] * 12]),
+            "interaction_sid": named,
+            "source": source,
+            "kind": "warning" if source == "debugger" else chance.choice(["studio_step", "task_completed"]),
+            "trigger_id": chance.choice([None, sid("FN", 1), sid("FN", 2), sid("FN", 3)]),
+            **{
+                name: chance.choice([None, None, None, sid(prefix, chance.randrange(12))])
+                for name, prefix in parts.items()
+            },
+        }
+
+    rows = [signal(number) for number in range(90)]
+    return pl.DataFrame(rows, schema=SIGNALS.dtypes).with_columns(*signal_keys())
+
+
+def keep(days: dict[str, pl.LazyFrame], parts: Parts) -> None:
+    for kind in ("loose", "runs", "links"):
+        extracts.of_days(kind, days, parts)
+
+
+def by_looking_at_each(signals: pl.DataFrame, kd: str) -> set[str]:
+    """What `lookup.around` promises, one row after the other."""
+    rows = signals.to_dicts()
+
+    def named(some: list[dict[str, Any]]) -> set[str]:
+        return {row[link] for row in some for link in lookup.LINKS if row[link]}
+
+    def shares(row: dict[str, Any], some: list[dict[str, Any]]) -> bool:
+        return bool(named([row]) & named(some))
+
+    own = [row for row in rows if row["interaction_sid"] == kd]
+    for _ in range(2):
+        own += [row for row in rows if row["ikey"] is None and row not in own and shares(row, own)]
+    days = [row["day"] for row in own if row["day"]]
+    runs = {row["trigger_id"] for row in own if row["source"] == "studio"} - {None}
+    week = dt.timedelta(days=7)
+
+    def counts(row: dict[str, Any]) -> bool:
+        if not own or row in own or (row["day"] and not (days and min(days) - week <= row["day"] <= max(days) + week)):
+            return False
+        is_run = row["source"] == "studio" and row["trigger_id"] in runs
+        if row["ikey"] is None:
+            return is_run and row["interaction_sid"] is None and not named([row])
+        return is_run or shares(row, own)
+
+    return {row["signal_id"] for row in (*own, *filter(counts, rows))}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_is_tangled_with_it_is_what_a_look_at_each_signal_finds(tmp_path: Path, seed: int) -> None:
+    signals = tangled(seed)
+    cut = signals.partition_by("day", as_dict=True)
+    # As `Store.days` gives them: the rows of a day do not say which.
+    days = {f"{day}-0": rows.drop("day").lazy() for (day,), rows in cut.items()}
+    keep(days, Parts(tmp_path))
+    told = extracts.told(days, Parts(tmp_path))
+
+    assert told is not None
+    for kd in (sid("KD", number) for number in (1, 2, 3, 4, 1 << 64 | 1)):
+        expected = signals.filter(pl.col("signal_id").is_in(by_looking_at_each(signals, kd))).sort("signal_id")
+        assert lookup.around(signals.lazy(), kd).sort("signal_id").equals(expected)
+        assert lookup.around(signals.lazy(), kd, told).sort("signal_id").equals(expected)
+
+
+def test_a_look_up_reads_what_is_kept_only_where_all_of_it_is(tmp_path: Path) -> None:
+    signals = tangled(99)
+    store = Store(tmp_path)
+    store.add({"signals": signals})
+    days, parts = store.days("signals"), store.parts(extracts.__name__)
+    kd = sid("KD", 3)
+    expected = sorted(by_looking_at_each(store.table("signals").collect(), kd))
+
+    assert extracts.told(days, parts) is None
+    assert not parts.folder.exists()
+    keep(days, parts)
+    told = extracts.told(days, parts)
+    assert told is not None
+    assert sorted(store.around(kd, told).collect()["signal_id"]) == expected
+    # Another day came, or somebody tidied up.
+    assert extracts.told([*days, "2026-12-01-0"], parts) is None
+    next(parts.folder.glob("links-*")).unlink()
+    assert extracts.told(days, parts) is None
+    assert sorted(store.around(kd).collect()["signal_id"]) == expected
