@@ -53,13 +53,18 @@ class Cache:
         planned = held if held is not None else compute()
         schema = planned.collect_schema()
 
+        unkept: list[pl.LazyFrame] = []
+
         def rows() -> pl.LazyFrame:
-            kept = self._read(path, schema)
-            return (
-                kept
-                if kept is not None
-                else self._computed(path, planned if held is None else compute(), schema, still)
-            )
+            if (kept := self._read(path, schema)) is not None:
+                return kept
+            if not unkept:
+                made = self._computed(path, planned if held is None else compute(), schema, still)
+                if self._read(path, schema) is not None:
+                    return made
+                # Whoever asks this frame twice does not wait twice.
+                unkept.append(made)
+            return unkept[0]
 
         return deferred(rows, schema)
 

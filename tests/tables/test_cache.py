@@ -181,6 +181,15 @@ def test_where_nothing_can_be_written_it_is_computed_each_time(store: tuple[Stor
     assert len(counted.runs) == 2
 
 
+def test_one_frame_computes_once_even_where_nothing_can_be_written(store: tuple[Store, Counted]) -> None:
+    made, counted = store
+    (made.path / "cache").write_text("not a folder")
+    frame = made.table("counted")
+
+    assert [frame.collect()["number"].to_list(), frame.select("number").collect()["number"].to_list()] == [[1, 2]] * 2
+    assert len(counted.runs) == 1
+
+
 def test_a_result_about_a_window_itself_is_kept_for_each_window(tmp_path: Path) -> None:
     counted = Counted(time=None)
     made = Store(tmp_path, results={"counted": counted})

@@ -172,7 +172,7 @@ def test_whatever_is_tangled_with_it_is_what_a_look_at_each_signal_finds(tmp_pat
 
 
 def test_a_look_up_reads_what_is_kept_only_where_all_of_it_is(tmp_path: Path) -> None:
-    signals = tangled(99)
+    signals = tangled(99).drop_nulls("day")
     store = Store(tmp_path)
     store.add({"signals": signals})
     days, parts = store.days("signals"), store.parts(extracts.__name__)
