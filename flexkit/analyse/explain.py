@@ -8,6 +8,7 @@ from flexkit.analyse import linking
 from flexkit.analyse.affected import Overview, evidence_of, pieces
 from flexkit.analyse.facts import facts
 from flexkit.analyse.rules import FACTS, RULES, Rule
+from flexkit.tables.lookup import LINKS
 from flexkit.tables.schema import COVERAGE, INSTANT
 
 EXPLAINED: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -82,7 +83,7 @@ def alerts_of(alerts: pl.LazyFrame | None, rows: pl.DataFrame) -> pl.LazyFrame |
     """Those of *alerts* that name anything that *rows*, the evidence of one interaction, name."""
     if alerts is None:
         return None
-    named = pl.concat([rows[name] for name in ("interaction_sid", *linking.LINKS)]).drop_nulls().unique().implode()
+    named = pl.concat([rows[name] for name in ("interaction_sid", *LINKS)]).drop_nulls().unique().implode()
     columns = ("resource_sid", "interaction_sid", "channel_sid", "task_sid", "conversation_sid")
     held = alerts.collect_schema().names()
     return alerts.filter(pl.any_horizontal(pl.col(name).is_in(named) for name in columns if name in held))

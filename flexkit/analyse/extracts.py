@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from flexkit.analyse import fast_pass
-from flexkit.analyse.linking import LINKS, prepared
-from flexkit.tables.lookup import Told
+from flexkit.analyse.linking import prepared
+from flexkit.tables.lookup import LINKS, Told
 from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Intent, SignalKind, Source
 

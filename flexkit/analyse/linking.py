@@ -9,6 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from flexkit.tables.keys import key64
+from flexkit.tables.lookup import LINKS
 from flexkit.tables.schema import ALERTS, SIGNALS
 from flexkit.terms import Origin, SignalKind, Source
 
@@ -16,7 +17,6 @@ ERROR_CODE = "80906"
 """Twilio's warning "Interaction Not Open"."""
 
 _SID = "[0-9a-fA-F]{32}"
-LINKS = ("channel_sid", "conversation_sid", "task_sid")
 # Proxy has a resource called Interaction too (KI…); its sessions, participants and services are KC, KP, KS.
 _PROXY = rf"\bK[ICPS]{_SID}\b"
 

@@ -9,8 +9,8 @@ import polars as pl
 
 from flexkit.analyse import linking
 from flexkit.analyse.extracts import IS_WARNING
-from flexkit.analyse.linking import LINKS
 from flexkit.analyse.memory import Layer, Memory, renewed
+from flexkit.tables.lookup import LINKS
 from flexkit.terms import Source
 
 if TYPE_CHECKING:

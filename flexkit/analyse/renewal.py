@@ -20,6 +20,7 @@ from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.facts import listens, settled, surrounded
 from flexkit.analyse.habits import of_handlers, usual
 from flexkit.analyse.memory import Layer, Memory
+from flexkit.tables.lookup import LINKS
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
@@ -106,14 +107,17 @@ def judgements(
 def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.DataFrame:
     """Keys of the interactions whose signals are others now than *before*: *changed* are those that came or went."""
     named = changed.filter(pl.col("ikey").is_not_null()).select("ikey").unique()
-    bare = changed.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING).select("trigger_id", *linking.LINKS)
+    bare = changed.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING).select("trigger_id", *LINKS)
     found, loose = pl.collect_all([named, bare.unique()], engine="streaming")
     parts = [found]
-    ways = (("owners", nameless.owners, list(linking.LINKS)), ("executions", nameless.runs, ["trigger_id"]))
+    ways = (("owners", nameless.owners, list(LINKS)), ("executions", nameless.runs, ["trigger_id"]))
     for name, now, on in ways:
-        then = before.frame(name)
-        both = pl.concat([then.select(now.columns), now])
-        parts += [differing(then, now), both.join(loose.select(on), on=on, how="semi", nulls_equal=True).select("ikey")]
+        then = before.frame(name).select(now.columns)
+        both = pl.concat([then, now])
+        parts += [
+            unlike(prints(then), prints(now)),
+            both.join(loose.select(on), on=on, how="semi", nulls_equal=True).select("ikey"),
+        ]
     return pl.concat(parts).unique()
 
 
@@ -140,13 +144,6 @@ def unlike(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """Keys of the rows that have their print (`prints`) in one of two frames only."""
     sides = ((then, now), (now, then))
     only = (one.filter(~pl.col("print").is_in(other["print"].implode())) for one, other in sides)
-    return pl.concat(rows.select("ikey") for rows in only)
-
-
-def differing(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
-    """Keys of the rows that are in one of two frames only."""
-    then = then.select(now.columns)
-    only = (one.join(other, on=now.columns, how="anti", nulls_equal=True) for one, other in ((then, now), (now, then)))
     return pl.concat(rows.select("ikey") for rows in only)
 
 

@@ -46,16 +46,12 @@ class Parts:
         """Whether the part of that *name* is kept whole."""
         # Written aside and renamed, a part is whole or not there; its last bytes tell of other damage.
         try:
-            file = os.open(self.folder / f"{name}.parquet", os.O_RDONLY)
+            with (self.folder / f"{name}.parquet").open("rb", buffering=0) as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - len(_END)))
+                return size > len(_END) and file.read() == _END
         except OSError:
             return False
-        try:
-            size = os.fstat(file).st_size
-            return size > len(_END) and os.pread(file, len(_END), size - len(_END)) == _END
-        except OSError:
-            return False
-        finally:
-            os.close(file)
 
     def having(self, names: Sequence[str], keys: pl.DataFrame) -> list[str]:
         """Those of the parts, each of which has an ``ikey``, with rows of the interactions *keys*."""

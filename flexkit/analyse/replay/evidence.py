@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from flexkit.analyse.attempts import TERMINAL_TASK_KINDS, UNSERVED_KINDS
-from flexkit.analyse.linking import LINKS, prepared, resolved
+from flexkit.analyse.linking import prepared, resolved
 from flexkit.analyse.linking import warnings as linked_warnings
+from flexkit.tables.lookup import LINKS
 from flexkit.terms import Origin, SignalKind, Source
 
 ATTEMPT_KINDS = (
