@@ -15,22 +15,24 @@ import numpy as np
 import polars as pl
 
 from flexkit.analyse import heavy_pass
-from flexkit.analyse.heavy_pass import CLOSES, COUNTED, IN_VAIN, PARKS, PARTIAL, READ, REPEATABLE, SHOWN, TASK_ENDS
-from flexkit.terms import SignalKind
+from flexkit.analyse.heavy_pass import COUNTED, IN_VAIN, LEAST, MOMENTS, NUMBERS, PARTIAL, READ, REPEATABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
 
 KINDS = pl.Enum(READ)
 """Kinds of signals that the pass reads, as numbers."""
-AT_ONCE = 125_000
-"""Rows whose runs are added up together: few enough for a processor's cache."""
+AT_ONCE = 600_000
+"""Rows whose runs are added up together."""
 _SCHEMA = {name: pl.String if name == "channel_type" else pl.Int64 for name in PARTIAL}
 _NEVER = np.iinfo(np.int64).min
+_TOLD = np.array([sum((kind in some) << place for place, some in enumerate(MOMENTS.values())) for kind in READ], "u1")
+"""Of each kind, a bit for each of the moments that it bears on."""
+_HALF = 1 << 32
+_COUNTED = np.array([(kind in REPEATABLE) + (kind in COUNTED) * _HALF for kind in READ])
+"""Of each kind, what it adds to the two counts, each in one half of a number."""
 
 
 def ending(signals: pl.LazyFrame) -> pl.LazyFrame:
@@ -40,30 +42,48 @@ def ending(signals: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def answer(signals: pl.LazyFrame) -> pl.DataFrame:
-    """`flexkit.analyse.heavy_pass.answer` of all *signals*."""
-    return counts(_runs(signals))
+    """`flexkit.analyse.heavy_pass.answer` of all *signals*.
+
+    All are counted as if each run were an interaction; then what the few with several runs were counted as is
+    taken away, and what they are together is added.
+    """
+    rows = _runs(signals)
+    some = _repeats(rows)
+    if some.is_empty():
+        return _per_day(rows.lazy())
+    less = _per_day(some.lazy()).with_columns(-pl.col(NUMBERS))
+    found: pl.DataFrame = (
+        pl.concat([_per_day(rows.lazy()), less, _per_day(heavy_pass.merged([some.lazy()]))])
+        .group_by("day", "channel_type")
+        .agg(pl.col(NUMBERS).sum())
+        .filter(pl.col("completed_count") != 0)
+        .sort("day", "channel_type")
+    )
+    return found
 
 
 def partials(signals: pl.LazyFrame) -> pl.LazyFrame:
     """`flexkit.analyse.heavy_pass.partials` of *signals*."""
-    return pl.defer(lambda: merged(_runs(signals)).collect(engine="streaming"), schema=_SCHEMA)
+
+    def compute() -> pl.DataFrame:
+        rows = _runs(signals)
+        some = _repeats(rows)
+        others = rows.lazy().filter(~pl.col("ikey").is_in(some["ikey"].unique().implode()))
+        return pl.concat([others, heavy_pass.merged([some.lazy()])]).collect(engine="streaming")
+
+    return pl.defer(compute, schema=_SCHEMA)
 
 
-def counts(rows: pl.DataFrame) -> pl.DataFrame:
-    """`flexkit.analyse.heavy_pass.per_day` of the interactions that partial *rows* tell of."""
-    found: pl.DataFrame = heavy_pass.per_day(heavy_pass.completed(merged(rows))).collect(engine="streaming")
+def _per_day(rows: pl.LazyFrame) -> pl.DataFrame:
+    found: pl.DataFrame = heavy_pass.per_day(heavy_pass.completed(rows)).collect(engine="streaming")
     return found
 
 
-def merged(rows: pl.DataFrame) -> pl.LazyFrame:
-    """`flexkit.analyse.heavy_pass.merged` of partial *rows*: only those of keys that repeat are looked at."""
+def _repeats(rows: pl.DataFrame) -> pl.DataFrame:
+    """Those of partial *rows* whose key is in several of them."""
     keys = rows["ikey"].sort()
     again = keys.filter(keys == keys.shift(1)).unique()
-    if again.is_empty():
-        return rows.lazy()
-    repeats = pl.col("ikey").is_in(again.implode())
-    whole: pl.LazyFrame = heavy_pass.merged([rows.lazy().filter(repeats)])
-    return pl.concat([rows.lazy().filter(~repeats), whole])
+    return rows.filter(pl.col("ikey").is_in(again.implode())) if len(again) else rows.clear()
 
 
 def _runs(signals: pl.LazyFrame) -> pl.DataFrame:
@@ -76,9 +96,9 @@ def _runs(signals: pl.LazyFrame) -> pl.DataFrame:
     parts, begun = [pl.DataFrame(schema=_SCHEMA)], deque[Future[pl.DataFrame]]()
     with ThreadPoolExecutor(threads) as pool:
         for rows in batches:
-            begun.append(pool.submit(_added_up, rows.drop_nulls("ikey")))
+            begun.append(pool.submit(_added_up, rows.drop_nulls("ikey").rechunk()))
             # No more is read ahead than is soon added up: memory stays bounded.
-            if len(begun) > 2 * threads:
+            if len(begun) > threads:
                 parts.append(begun.popleft().result())
         parts += [last.result() for last in begun]
     return pl.concat(parts)
@@ -87,63 +107,43 @@ def _runs(signals: pl.LazyFrame) -> pl.DataFrame:
 def _added_up(rows: pl.DataFrame) -> pl.DataFrame:
     if rows.is_empty():
         return pl.DataFrame(schema=_SCHEMA)
-    rows = rows.rechunk()
     keys, us, kind = (rows[name].to_numpy() for name in ("ikey", "us", "kind"))
     is_new = _differ(keys)
     if (~is_new[1:] & (us[1:] < us[:-1])).any():
         return _added_up(rows.sort("ikey", "us"))
     starts = np.flatnonzero(is_new)
-    run = np.cumsum(is_new, dtype=np.int64)
-    run -= 1
-    nothing = pl.repeat(None, len(starts), dtype=pl.Int64, eager=True)
+    run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(keys)))
+    told = _TOLD[kind]
+    counted = np.add.reduceat(_COUNTED[kind], starts)
 
-    def among(kinds: Sequence[str]) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = np.logical_or.reduce([kind == READ.index(name) for name in kinds])
-        return found
-
-    def placed(places: Ints) -> pl.Series:
+    def moment(name: str, bit: int) -> pl.Series:
+        places = np.flatnonzero((told & bit) != 0)
         if not len(places):
-            return nothing
+            return pl.repeat(None, len(starts), dtype=pl.Int64, eager=True)
         # Of several values for one place the last one stays.
+        if name in LEAST:
+            places = places[::-1]
         found = np.full(len(starts), _NEVER)
         found[run[places]] = us[places]
         return pl.Series(found).set(pl.Series(found == _NEVER), None)
 
-    def first(*kinds: str) -> pl.Series:
-        return placed(np.flatnonzero(among(kinds))[::-1])
-
-    def last(*kinds: str) -> pl.Series:
-        return placed(np.flatnonzero(among(kinds)))
-
-    def count(*kinds: str) -> Ints:
-        until = np.cumsum(among(kinds), dtype=np.int64)[np.append(starts[1:], len(run)) - 1]
-        found: Ints = np.diff(until, prepend=0)
-        return found
-
     return pl.DataFrame(
         {
             "ikey": keys[starts],
-            "closing_us": first(*SHOWN, *CLOSES),
-            "closed_us": first(SignalKind.CHANNEL_CLOSED.value),
-            "warned_us": first(SignalKind.WARNING.value),
-            "channel_type": _greatest(rows["channel_type"], run, starts),
-            "task_us": last(*TASK_ENDS),
-            "park_us": last(*PARKS),
-            "late_us": last(SignalKind.CLOSE_CHANNEL_REQUESTED.value),
-            "last_us": last(*REPEATABLE),
-            "request_count": count(*REPEATABLE),
-            "signal_count": count(*COUNTED),
-        },
-        schema=_SCHEMA,
-    )
+            **{name: moment(name, 1 << place) for place, name in enumerate(MOMENTS)},
+            "channel_type": _greatest(rows["channel_type"], is_new, run),
+            "request_count": counted % _HALF,
+            "signal_count": counted // _HALF,
+        }
+    ).select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
 
 
-def _greatest(texts: pl.Series, run: Ints, starts: Ints) -> pl.Series:
+def _greatest(texts: pl.Series, is_new: NDArray[np.bool_], run: Ints) -> pl.Series:
     """The greatest of the *texts* of each run; most runs have one only."""
-    found = texts.gather(starts)
-    differs = texts.ne_missing(found.gather(run))
-    if not differs.any():
+    found = texts.filter(pl.Series(is_new))
+    if not (_differ(texts.rle_id().to_numpy()) & ~is_new).any():
         return found
+    differs = texts.ne_missing(found.gather(run))
     others = pl.DataFrame({"run": run, "text": texts}).filter(differs).group_by("run").agg(pl.col("text").max())
     both = pl.DataFrame({"first": found.gather(others["run"]), "other": others["text"]})
     return found.scatter(others["run"], both.select(pl.max_horizontal("first", "other")).to_series())

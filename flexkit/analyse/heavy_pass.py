@@ -55,6 +55,16 @@ IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
 NEEDED = ("ikey", "channel_type", "occurred_us", "kind", "outcome")
 """Columns that the pass reads (`flexkit.tables.schema.SIGNALS`)."""
 
+MOMENTS = {
+    "closing_us": (*SHOWN, *CLOSES),
+    "closed_us": (SignalKind.CHANNEL_CLOSED.value,),
+    "warned_us": (SignalKind.WARNING.value,),
+    "task_us": TASK_ENDS,
+    "park_us": PARKS,
+    "late_us": (SignalKind.CLOSE_CHANNEL_REQUESTED.value,),
+    "last_us": REPEATABLE,
+}
+"""The kinds of signals that each moment of an interaction is the first or the last of."""
 # Each of these is a least, a greatest or a sum of what single signals tell.
 LEAST = ("closing_us", "closed_us", "warned_us")
 GREATEST = ("channel_type", "task_us", "park_us", "late_us", "last_us")
@@ -78,8 +88,6 @@ def partials(signals: IntoLazyFrame) -> Any:
     """
     kind, us = nw.col("kind"), nw.col("occurred_us")
     went_through = nw.col("outcome").is_null() | ~nw.col("outcome").is_in(IN_VAIN)
-    is_park = kind.is_in(PARKS)
-    counts = kind.is_in(COUNTED)
     rows = (
         nw.from_native(signals)
         .lazy()
@@ -87,14 +95,8 @@ def partials(signals: IntoLazyFrame) -> Any:
         .select(
             "ikey",
             "channel_type",
-            closing_us=nw.when(kind.is_in((*SHOWN, *CLOSES))).then(us),
-            closed_us=nw.when(kind == SignalKind.CHANNEL_CLOSED.value).then(us),
-            warned_us=nw.when(kind == SignalKind.WARNING.value).then(us),
-            task_us=nw.when(kind.is_in(TASK_ENDS)).then(us),
-            park_us=nw.when(is_park).then(us),
-            late_us=nw.when(kind == SignalKind.CLOSE_CHANNEL_REQUESTED.value).then(us),
-            last_us=nw.when(kind.is_in(REPEATABLE)).then(us),
-            counted=nw.when(counts).then(us),
+            **{name: nw.when(kind.is_in(kinds)).then(us) for name, kinds in MOMENTS.items()},
+            counted=nw.when(kind.is_in(COUNTED)).then(us),
         )
     )
     made = rows.group_by("ikey").agg(
