@@ -69,7 +69,8 @@ def partials(signals: pl.LazyFrame) -> pl.LazyFrame:
         rows = _runs(signals)
         some = _repeats(rows)
         others = rows.lazy().filter(~pl.col("ikey").is_in(some["ikey"].unique().implode()))
-        return pl.concat([others, heavy_pass.merged([some.lazy()])]).collect(engine="streaming")
+        whole: pl.LazyFrame = heavy_pass.merged([some.lazy()])
+        return pl.concat([others, whole]).collect(engine="streaming")
 
     return pl.defer(compute, schema=_SCHEMA)
 

@@ -25,6 +25,22 @@ TERMINAL_KINDS: tuple[str, ...] = (
 A Studio step is not among them: whether it can close anything is known only from its flow's definition.
 """
 
+ENDING_KINDS: tuple[str, ...] = (
+    "channel_closed",
+    "conversation_closed",
+    "close_channel_requested",
+    "close_conversation_requested",
+    "task_completed",
+    "task_canceled",
+    "task_deleted",
+    "task.system-deleted",
+    "complete_requested",
+    "channel_inactive",
+    "close_participant_requested",
+    "warning",
+)
+"""Kinds of signals that the heavy pass reads: files hold them before all others."""
+
 
 def key64(sid: str) -> pl.Expr:
     """Column *sid* as a signed 64-bit key of its 32 hexadecimal digits; null without them.

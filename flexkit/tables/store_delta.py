@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from flexkit.errors import StoreError, UsageError
@@ -27,6 +27,7 @@ from flexkit.tables.schema import REJECTS
 from flexkit.tables.store_append import append_files
 from flexkit.tables.store_copies import stored_copies
 from flexkit.tables.store_failures import explained
+from flexkit.tables.store_layout import PARTITIONED, in_order, layout
 from flexkit.tables.store_opened import created, current, given_back, opened, taken, told
 
 if TYPE_CHECKING:
@@ -38,15 +39,10 @@ if TYPE_CHECKING:
 NO_VERSION = -1
 """Stands for "this table was not there yet"."""
 
-PARTITIONED = ("signals", "task_events", "steps")
-"""Tables that are cut into UTC days; the others are small enough for one piece."""
-
 _APP = "flexkit-ingest"
 _TRIES = 40
 _REWRITTEN_AT_ONCE = 200_000
 """Rows of the touched days up to which they are written anew instead of merged."""
-ZSTD = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
-"""Groups this small let a look-up by key skip most of a large day: measured half its time, for 14 % more bytes."""
 _SMALL_BATCH = 50_000
 """Rows of a batch that compaction will write anew: it is written quickly, for half as many bytes again."""
 
@@ -196,7 +192,7 @@ class DeltaFolder:
             mode="append",
             schema_mode="merge",
             partition_by=["day"] if self.is_cut else None,
-            writer_properties=ZSTD,
+            writer_properties=layout(self.table, rows),
             commit_properties=commit,
         )
 
@@ -216,7 +212,7 @@ class DeltaFolder:
                 source_alias="s",
                 target_alias="t",
                 merge_schema=True,
-                writer_properties=ZSTD,
+                writer_properties=layout(self.table),
                 commit_properties=commit,
             )
             .when_matched_update_all()
@@ -236,13 +232,14 @@ class DeltaFolder:
         if self.is_cut:
             kept = kept.filter(pl.col("day").is_in(list(days)))
         others = kept.join(rows.lazy().select(self.table.key), on=list(self.table.key), how="anti").collect()
+        whole = in_order(self.table, pl.concat([others, rows], how="diagonal"))
         write_deltalake(
             held,
-            in_order(self.table, pl.concat([others, rows], how="diagonal")),
+            whole,
             mode="overwrite",
             schema_mode="merge",
             predicate=among(days) if self.is_cut else None,
-            writer_properties=ZSTD,
+            writer_properties=layout(self.table, whole),
             commit_properties=commit,
         )
 
@@ -261,15 +258,6 @@ def _fits(held: DeltaTable, rows: pl.DataFrame) -> bool:
 def among(days: Sequence[dt.date]) -> str:
     """That ``day`` is one of *days*, in SQL."""
     return f"day IN ({', '.join(repr(day.isoformat()) for day in sorted(set(days)))})"
-
-
-def in_order(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
-    """*rows* as files hold them: for the heavy pass, terminal signals together, by interaction and time."""
-    if table.name == "signals":
-        return rows.sort("day", ~pl.col("is_terminal"), "ikey", "occurred_at", "ekey")
-    if table.name in PARTITIONED and table.time is not None:
-        return rows.sort("day", table.time)
-    return rows.sort(list(table.key))
 
 
 def commit_after(held: DeltaTable) -> CommitProperties:

@@ -9,8 +9,9 @@ import polars as pl
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from flexkit.tables.store_delta import ZSTD, DeltaFolder, among, commit_after, in_order
+from flexkit.tables.store_delta import DeltaFolder, among, commit_after
 from flexkit.tables.store_failures import explained
+from flexkit.tables.store_layout import in_order, layout
 from flexkit.tables.store_opened import settings
 
 if TYPE_CHECKING:
@@ -67,13 +68,14 @@ def _rewritten(folder: DeltaFolder, day: dt.date | None) -> int:
     if day is not None:
         rows = rows.filter(pl.col("day") == day)
     try:
+        whole = in_order(folder.table, rows.collect())
         write_deltalake(
             held,
-            in_order(folder.table, rows.collect()),
+            whole,
             mode="overwrite",
             schema_mode="merge",
             predicate=None if day is None else among([day]),
-            writer_properties=ZSTD,
+            writer_properties=layout(folder.table, whole),
             commit_properties=commit,
         )
     except CommitFailedError:

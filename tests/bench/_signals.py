@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.tables import store_delta
+from flexkit.tables import store_delta, store_layout
 from flexkit.tables.keys import key64, signal_keys
 from flexkit.tables.schema import INSTANT, SIGNALS
 from flexkit.tables.store import FORMAT, Store
@@ -177,12 +177,13 @@ def write(store: DeltaFolder, rows: pl.DataFrame) -> None:
     from deltalake import write_deltalake
 
     folder = store.opened() or created(store.uri, SIGNALS, rows.schema, by_day=True)
+    ordered = store_layout.in_order(SIGNALS, rows)
     write_deltalake(
         folder,
-        store_delta.in_order(SIGNALS, rows),
+        ordered,
         mode="append",
         partition_by=["day"],
-        writer_properties=store_delta.ZSTD,
+        writer_properties=store_layout.layout(SIGNALS, ordered),
         commit_properties=store_delta.commit_after(folder),
     )
 

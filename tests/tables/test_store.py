@@ -18,11 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flexkit.analyse import heavy_pass
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables import store_delta
+from flexkit.tables.keys import ENDING_KINDS
 from flexkit.tables.normalize import RecordKind, normalize
 from flexkit.tables.schema import TABLES
 from flexkit.tables.store import Store
+from flexkit.tables.store_layout import in_order, layout
 from flexkit.tables.table import Table
 from flexkit.window import Window
 from tests.tables import evidence
@@ -546,3 +549,18 @@ def test_the_folder_carries_its_format(tmp_path: Path) -> None:
     Store(tmp_path).add(tables((K.ALERT, evidence.alert())))
 
     assert json.loads((tmp_path / "meta.json").read_text())["format"] == 2
+
+
+def test_what_the_heavy_pass_reads_fills_whole_row_groups() -> None:
+    assert set(ENDING_KINDS) == set(heavy_pass.READ)
+    kinds = ["task_created", "channel_closed", "participant_joined", "warning"] * 20_000
+    day = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
+    rows = pl.DataFrame({"kind": kinds, "occurred_at": [day] * len(kinds), "ikey": range(len(kinds))}).with_columns(
+        day=pl.col("occurred_at").dt.date(), ekey="ikey"
+    )
+
+    ordered = in_order(TABLES["signals"], rows)
+    size = layout(TABLES["signals"], ordered).max_row_group_size
+
+    assert size == 40_000
+    assert set(ordered["kind"][:size]) == {"channel_closed", "warning"}
