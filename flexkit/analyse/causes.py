@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import polars as pl
 
-from flexkit.analyse import judging, renewal
+from flexkit.analyse import renewal
 from flexkit.analyse.affected import Overview
 from flexkit.analyse.episodes import DUPLICATES, NEEDED
 from flexkit.analyse.judging import CAUSES
 from flexkit.analyse.rules import BY_ID, RULES
 from flexkit.tables.schema import COVERAGE, SIGNALS
-
-if TYPE_CHECKING:
-    from flexkit.analyse.memory import Memory
 
 
 def classify(
@@ -44,28 +39,31 @@ def classify(
         windows = None if coverage is None else COVERAGE.conform(coverage).collect()
         settings = None if configuration is None else configuration.collect()
         seen = Overview.of(signals, alerts, handlers, settings)
-        return table(seen, renewal.judgements(seen, windows))
+        found = renewal.judgements(seen, windows)
+        return table(found.lazy("judged"), found.lazy("strays")).collect(engine="in-memory")
 
     return pl.defer(compute, schema=CAUSES)
 
 
-def table(seen: Overview, found: Memory) -> pl.DataFrame:
-    """The ``causes`` table from what was *found* about duplicates, and the warnings that lead to none."""
-    rows = pl.concat([found.frame("judged").select(*CAUSES), judging.stray(seen.strays)])
-    order = ("occurred_at", "interaction_sid", "second_evidence_sid", pl.col("alert_sids").list.first())
-    return rows.sort(*order, nulls_last=[False, False, True, True])
+def table(judged: pl.LazyFrame, strays: pl.LazyFrame) -> pl.LazyFrame:
+    """The ``causes`` table: duplicates that were *judged*, and the warnings that lead to none (*strays*)."""
+    return _sorted(pl.concat([judged.select(*CAUSES), strays]), "occurred_at", "interaction_sid")
 
 
-def duplicates(classified: pl.LazyFrame) -> pl.LazyFrame:
-    """The duplicates among the rows of *classified* (`classify`): that table of `flexkit.analyse.episodes`."""
+def duplicates(judged: pl.LazyFrame) -> pl.LazyFrame:
+    """The duplicates among those that were *judged* (or in a `table`): that table of `flexkit.analyse.episodes`."""
     seen = pl.col("second_evidence_sid").is_not_null()
     return (
-        classified.filter(pl.col("interaction_sid").is_not_null())
+        _sorted(judged.filter(pl.col("interaction_sid").is_not_null()), "interaction_sid", "occurred_at")
         .rename({"occurred_at": "second_at"})
         .with_columns(pl.when(seen).then(pl.col(name)).alias(name) for name in ("second_source", "second_handler"))
         .select(*DUPLICATES)
-        .sort("interaction_sid", "second_at", maintain_order=True)
     )
+
+
+def _sorted(rows: pl.LazyFrame, *by: str) -> pl.LazyFrame:
+    order = [*map(pl.col, (*by, "second_evidence_sid")), pl.col("alert_sids").list.first()]
+    return rows.sort(order, nulls_last=[False, False, True, True])
 
 
 __all__ = ["BY_ID", "CAUSES", "RULES", "classify", "duplicates", "table"]

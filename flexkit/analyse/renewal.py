@@ -36,7 +36,7 @@ _AT_ONCE = 100_000
 def judgements(
     seen: Overview, windows: pl.DataFrame | None, before: Memory | None = None, changed: pl.LazyFrame | None = None
 ) -> Memory:
-    """Every duplicate with its cause (``judged``: the columns of the ``causes`` table, and ``ikey``).
+    """Every duplicate with its cause (``judged``: the columns of the ``causes`` table, and ``ikey``), and ``strays``.
 
     *windows* are those of the table ``coverage``. *before* is what this function gave for other data under
     the same handler map and configuration; *changed* are all signals that are held now and were not then, or
@@ -81,6 +81,7 @@ def judgements(
         "logs": errors.logs,
         "receipts": errors.receipts,
         "habits": habits,
+        "strays": judging.stray(seen.strays),
     }
     if windows is not None:
         whole["windows"] = windows.select("source", "start", "end", "state").unique()
@@ -100,7 +101,8 @@ def judgements(
     ]
     layers = {name: [Layer(rows.lazy())] for name, rows in whole.items()}
     layers |= {name: memory.changed(before, name, redone, rows) for name, rows in changes.items()}
-    layers["judged"] = memory.changed(before, "judged", again, pl.concat(made))
+    # Read by interaction: what is sorted nearly is sorted quickly.
+    layers["judged"] = memory.changed(before, "judged", again, pl.concat(made).sort("interaction_sid"))
     return Memory(facts, layers)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flexkit.analyse import extracts
+    from flexkit.analyse import extracts, memory
     from flexkit.window import Window
 
 
@@ -54,11 +54,10 @@ class Result:
 def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
     from flexkit.analyse import completed, linking, memory
     from flexkit.analyse.nameless import Nameless
-    from flexkit.tables.streamed import deferred
 
     version = store.version
 
-    def compute() -> pl.LazyFrame:
+    def found() -> memory.Memory:
         held, names = store.at(version), store.handlers()
 
         def find(before: memory.Memory | None, changed: pl.LazyFrame | None) -> memory.Memory:
@@ -66,40 +65,49 @@ def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
             seen = completed.Sources(linking.prepared(held.table("signals")), told, Nameless.kept(told, held), names)
             return completed.renewed(seen, held.table("duplicates"), before, changed)
 
-        found = memory.renewed(
+        return memory.renewed(
             held, completed.__name__, names.write_json(), find, still=lambda: store.handlers().equals(names)
         )
-        return found.lazy("completions").select(*completed.COMPLETIONS)
 
-    return deferred(compute, completed.COMPLETIONS)
+    return memory.served(found, lambda it: it.lazy("completions").select(*completed.COMPLETIONS), completed.COMPLETIONS)
 
 
 def _duplicates(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    from flexkit.analyse import causes
+    from flexkit.analyse import causes, episodes, memory
 
-    return causes.duplicates(store.table("causes"))
+    return memory.served(
+        partial(_judgements, store, store.version), lambda it: causes.duplicates(it.lazy("judged")), episodes.DUPLICATES
+    )
 
 
 def _causes(store: Evidence, _: Window | None) -> pl.LazyFrame:
-    import polars as pl
+    from flexkit.analyse import causes, memory
 
-    from flexkit.analyse import causes, memory, renewal
+    return memory.served(
+        partial(_judgements, store, store.version),
+        lambda it: causes.table(it.lazy("judged"), it.lazy("strays")),
+        causes.CAUSES,
+    )
+
+
+def _judgements(store: Evidence, version: str) -> memory.Memory:
+    """What is found about duplicates in the state *version*."""
+    from flexkit.analyse import memory, renewal
     from flexkit.analyse.affected import Overview
     from flexkit.analyse.nameless import Nameless
 
-    def compute() -> pl.DataFrame:
-        names, settings = store.handlers(), store.table("configuration").collect()
-        seen = Overview.of(
-            store.table("signals"), store.table("alerts"), names.lazy(), settings,
-            told=_extracts(store), nameless=partial(Nameless.kept, store=store),
-        )  # fmt: skip
-        by = names.write_json() + settings.write_json()
-        found = memory.renewed(
-            store, renewal.__name__, by, partial(renewal.judgements, seen, store.coverage().collect())
-        )
-        return causes.table(seen, found)
+    held, names = store.at(version), store.handlers()
+    settings = held.table("configuration").collect()
 
-    return pl.defer(compute, schema=causes.CAUSES)
+    def find(before: memory.Memory | None, changed: pl.LazyFrame | None) -> memory.Memory:
+        seen = Overview.of(
+            held.table("signals"), held.table("alerts"), names.lazy(), settings,
+            told=_extracts(held), nameless=partial(Nameless.kept, store=held),
+        )  # fmt: skip
+        return renewal.judgements(seen, held.coverage().collect(), before, changed)
+
+    by = names.write_json() + settings.write_json()
+    return memory.renewed(held, renewal.__name__, by, find, still=lambda: store.handlers().equals(names))
 
 
 def _extracts(store: Evidence) -> extracts.Extracts:
@@ -188,8 +196,8 @@ def _predictions(store: Evidence, _: Window | None) -> pl.LazyFrame:
 
 RESULTS: dict[str, Result] = {
     "completions": Result(_completions, "first_closed_at", is_kept=False),
-    "duplicates": Result(_duplicates, "second_at"),
-    "causes": Result(_causes, "occurred_at"),
+    "duplicates": Result(_duplicates, "second_at", is_kept=False),
+    "causes": Result(_causes, "occurred_at", is_kept=False),
     "rates": Result(_rates, reads=("handlers", "fixes")),
     "effects": Result(_effects, reads=("handlers", "fixes")),
     "replay": Result(_replay),

