@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import narwhals as nw
 import polars as pl
 
-from flexkit.terms import Outcome, SignalKind
+from flexkit.tables.keys import ENDING_KINDS
+from flexkit.terms import SignalKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from narwhals.typing import IntoLazyFrame
 
@@ -46,13 +47,9 @@ SKEW_US = 10_000_000
 """A request logged this long after the channel was seen closed can still be what closed it."""
 DAY_US = 86_400_000_000
 
-READ = (*SHOWN, *CLOSES, *TASK_ENDS, *PARKS, SignalKind.WARNING.value)
-"""Kinds of signals that the pass reads."""
-COUNTED = tuple(kind for kind in READ if kind not in (*PARKS, SignalKind.WARNING.value))
+COUNTED = (*SHOWN, *CLOSES, *TASK_ENDS)
 """Kinds of signals that end an interaction or show its end."""
-IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
-"""Outcomes of requests that did nothing."""
-NEEDED = ("ikey", "channel_type", "occurred_us", "kind", "outcome")
+NEEDED = ("ikey", "channel_type", "occurred_us", "ending")
 """Columns that the pass reads (`flexkit.tables.schema.SIGNALS`)."""
 
 MOMENTS = {
@@ -75,6 +72,11 @@ NUMBERS = ("completed_count", "affected_count", "gap_us")
 """Counts and sums of `per_day`."""
 
 
+def places(kinds: Sequence[str]) -> list[int]:
+    """*kinds* as the column ``ending`` holds them."""
+    return [ENDING_KINDS.index(kind) for kind in kinds]
+
+
 def partials(signals: IntoLazyFrame) -> Any:
     """One row per interaction that *signals* name: the moments that decide, each a least, a greatest or a count.
 
@@ -86,17 +88,16 @@ def partials(signals: IntoLazyFrame) -> Any:
     to close the channel, ``last_us`` last request that can complete, ``request_count`` of those,
     ``signal_count`` of all that end it or show its end. Requests that were rejected or skipped count nowhere.
     """
-    kind, us = nw.col("kind"), nw.col("occurred_us")
-    went_through = nw.col("outcome").is_null() | ~nw.col("outcome").is_in(IN_VAIN)
+    ending, us = nw.col("ending"), nw.col("occurred_us")
     rows = (
         nw.from_native(signals)
         .lazy()
-        .filter(kind.is_in(READ), went_through, ~nw.col("ikey").is_null())
+        .filter(~ending.is_null(), ~nw.col("ikey").is_null())
         .select(
             "ikey",
             "channel_type",
-            **{name: nw.when(kind.is_in(kinds)).then(us) for name, kinds in MOMENTS.items()},
-            counted=nw.when(kind.is_in(COUNTED)).then(us),
+            **{name: nw.when(ending.is_in(places(kinds))).then(us) for name, kinds in MOMENTS.items()},
+            counted=nw.when(ending.is_in(places(COUNTED))).then(us),
         )
     )
     made = rows.group_by("ikey").agg(

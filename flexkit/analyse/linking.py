@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from flexkit.tables.keys import key64
+from flexkit.tables.keys import ending, key64
 from flexkit.tables.lookup import LINKS
 from flexkit.tables.schema import ALERTS, SIGNALS
 from flexkit.terms import Origin, SignalKind, Source
@@ -28,14 +28,15 @@ FEW = 300_000
 def prepared(signals: pl.LazyFrame) -> pl.LazyFrame:
     """*signals* with every column of that table; what can be derived is derived where it is absent.
 
-    An ``ikey`` that is there is taken to be that of ``interaction_sid``, as in every store.
+    An ``ikey`` and an ``ending`` that are there are taken to be right, as in every store.
     """
     SIGNALS.require(signals, "interaction_sid", "occurred_at", "source", "kind")
-    has_keys = "ikey" in signals.collect_schema()
+    held = signals.collect_schema()
     return SIGNALS.conform(signals).with_columns(
         occurred_us=pl.coalesce("occurred_us", pl.col("occurred_at").dt.timestamp("us")),
         evidence_sid=pl.coalesce("evidence_sid", "signal_id"),
-        ikey=pl.col("ikey") if has_keys else key(),
+        ikey=pl.col("ikey") if "ikey" in held else key(),
+        ending=pl.col("ending") if "ending" in held else ending(),
     )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.fast_pass import KINDS, ending
-from flexkit.analyse.heavy_pass import READ
+from flexkit.analyse.fast_pass import ending
+from flexkit.analyse.heavy_pass import places as _places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +24,15 @@ _NEVER = np.iinfo(np.int64).max
 
 
 def read(signals: pl.LazyFrame, *more: str) -> pl.LazyFrame:
-    """What of *signals* is sorted: ``ikey``, ``us``, ``kind``, and *more* columns of those that were not in vain."""
-    return ending(signals).select("ikey", *more, "kind", us="occurred_us")
+    """What of *signals* is sorted: ``ikey``, ``us``, ``ending``, and *more* columns of those that were not in vain."""
+    return ending(signals).select("ikey", *more, "ending", us="occurred_us")
 
 
 class Runs:
     """Rows of `read`, by interaction and then by time: each interaction is one run. *texts* are asked for later."""
 
     def __init__(self, rows: pl.DataFrame, *, texts: Sequence[str] = ()) -> None:
-        rows = rows.with_columns(pl.col("kind").cast(KINDS).to_physical(), pl.col(texts).cast(pl.Categorical))
+        rows = rows.with_columns(pl.col(texts).cast(pl.Categorical))
         rows = rows.sort("ikey", maintain_order=True)
         keys, us = rows["ikey"].to_numpy(), rows["us"].to_numpy()
         is_new = np.ones(len(keys), dtype=np.bool_)
@@ -52,12 +52,12 @@ class Runs:
         self.starts = np.flatnonzero(is_new)
         self.us = rows["us"].to_numpy()
         self.keys = pl.Series("ikey", keys[self.starts])
-        self._kind = rows["kind"].to_numpy()
+        self._ending = rows["ending"].to_numpy()
         self._ranks: dict[str, tuple[Ints, pl.Series]] = {}
 
     def among(self, kinds: Sequence[str]) -> Ints:
         """The places of the rows that are of one of *kinds*."""
-        return np.flatnonzero(np.isin(np.array(READ), kinds)[self._kind])
+        return np.flatnonzero(np.isin(self._ending, _places(kinds)))
 
     def first(self, places: Ints) -> pl.Series:
         """The first instant of each run among the rows at *places*, null where it has none of them."""

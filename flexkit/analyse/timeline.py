@@ -11,7 +11,6 @@ from flexkit.analyse.affected import evidence_of
 from flexkit.analyse.attempts import OPERATIONS
 from flexkit.analyse.coverage import spans
 from flexkit.analyse.handlers import named
-from flexkit.tables.keys import TERMINAL_KINDS
 from flexkit.terms import SignalKind, Source
 
 if TYPE_CHECKING:
@@ -37,7 +36,23 @@ TIMELINE: dict[str, pl.DataType | type[pl.DataType]] = {
 close, a duplicate, the warning about one, part of the cascade that one close sets off, or other. time_kind: receipt
 times are the receiver's clock."""
 
-_CASCADE = (*TERMINAL_KINDS, SignalKind.PARTICIPANT_LEFT.value)
+_CASCADE = (
+    SignalKind.CHANNEL_CLOSED.value,
+    SignalKind.CLOSE_CHANNEL_REQUESTED.value,
+    SignalKind.CLOSE_PARTICIPANT_REQUESTED.value,
+    SignalKind.CLOSE_CONVERSATION_REQUESTED.value,
+    SignalKind.COMPLETE_REQUESTED.value,
+    SignalKind.CONVERSATION_CLOSED.value,
+    SignalKind.RESERVATION_COMPLETED.value,
+    SignalKind.RESERVATION_WRAPUP.value,
+    SignalKind.TASK_CANCELED.value,
+    SignalKind.TASK_COMPLETED.value,
+    SignalKind.TASK_DELETED.value,
+    SignalKind.TASK_WRAPUP.value,
+    SignalKind.WARNING.value,
+    SignalKind.WORKFLOW_TIMEOUT.value,
+    SignalKind.PARTICIPANT_LEFT.value,
+)
 """What one close sets off by design."""
 _BLUR_US = 1_000_000
 """What one close sets off may carry a time this much before it: clocks differ."""

@@ -4,26 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-TERMINAL_KINDS: tuple[str, ...] = (
-    "channel_closed",
-    "close_channel_requested",
-    "close_participant_requested",
-    "close_conversation_requested",
-    "complete_requested",
-    "conversation_closed",
-    "reservation_completed",
-    "reservation_wrapup",
-    "task_canceled",
-    "task_completed",
-    "task_deleted",
-    "task_wrapup",
-    "warning",
-    "workflow_timeout",
-)
-"""Kinds of signals that can complete an interaction, or show that it was completed (``is_terminal``).
-
-A Studio step is not among them: whether it can close anything is known only from its flow's definition.
-"""
+from flexkit.terms import Outcome
 
 ENDING_KINDS: tuple[str, ...] = (
     "channel_closed",
@@ -39,7 +20,12 @@ ENDING_KINDS: tuple[str, ...] = (
     "close_participant_requested",
     "warning",
 )
-"""Kinds of signals that the heavy pass reads: files hold them before all others."""
+"""Kinds of signals that end an interaction, show its end or bear on that: what the heavy pass reads.
+
+Stores hold the place of a kind in this list (``ending``): another order or length is another format.
+"""
+IN_VAIN = (Outcome.REJECTED.value, Outcome.SKIPPED.value)
+"""Outcomes of requests that did nothing."""
 
 
 def key64(sid: str) -> pl.Expr:
@@ -54,12 +40,19 @@ def key64(sid: str) -> pl.Expr:
     return (unsigned[0] // 2 ^ unsigned[1]).reinterpret(signed=True)
 
 
+def ending() -> pl.Expr:
+    """The place of ``kind`` among `ENDING_KINDS`; null where it is none of them, or was in vain."""
+    went_through = pl.col("outcome").is_null() | ~pl.col("outcome").is_in(IN_VAIN)
+    place = pl.col("kind").cast(pl.Enum(ENDING_KINDS), strict=False).to_physical().cast(pl.Int8)
+    return pl.when(went_through).then(place).alias("ending")
+
+
 def signal_keys() -> list[pl.Expr]:
     """The derived columns of `SIGNALS` that follow from its other columns alone (all but ``tkey``)."""
     return [
         pl.col("occurred_at").dt.epoch("us").alias("occurred_us"),
         key64("interaction_sid").alias("ikey"),
         key64("signal_id").alias("ekey"),
-        pl.col("kind").is_in(TERMINAL_KINDS).alias("is_terminal"),
+        ending(),
         pl.col("occurred_at").dt.date().alias("day"),
     ]

@@ -251,7 +251,7 @@ SIGNALS = Table(
         Column("ikey", pl.Int64, "64-bit key of interaction_sid, for equality; null where that is null"),
         Column("ekey", pl.Int64, "64-bit key of signal_id: the tie-break of equal times"),
         Column("tkey", pl.Int64, "64-bit key of trigger_id: equality only"),
-        Column("is_terminal", pl.Boolean, "Whether it can complete, or shows completion of, an interaction"),
+        Column("ending", pl.Int8, "Place of kind among those that bear on an interaction's end, 0 to 11; null: none"),
         Column("day", pl.Date, "UTC day of occurred_at"),
         # One event is one signal however often it was delivered; a trigger id may be that of a delivery.
         Column("deliveries", SIDS, "Its deliveries as token|microseconds received|receiver; parts may be empty"),

@@ -69,6 +69,7 @@ def frame(session: Any, files: Sequence[str], *, table: Table = SIGNALS) -> Any:
 
 _TYPES = {
     "Int64": "bigint",
+    "Int8": "tinyint",
     "Boolean": "boolean",
     "Date": "date",
     "Datetime(time_unit='us', time_zone='UTC')": "timestamp",

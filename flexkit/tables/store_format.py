@@ -11,7 +11,7 @@ from flexkit.errors import StoreError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout; a store of another version is refused with a sentence."""
 
 META = "meta.json"

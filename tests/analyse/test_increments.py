@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partialmethod
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -35,12 +36,19 @@ def days_of(signals: pl.DataFrame, *, number: int = 0) -> dict[str, pl.LazyFrame
     }
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 125_000])
+def pieces_of(rows: pl.LazyFrame, size: int, **_: object) -> list[pl.DataFrame]:
+    """What a reader gives, in pieces of *size* rows, some of them without any."""
+    pieces = list(rows.collect().iter_slices(size))
+    return [piece for some in pieces for piece in (some.clear(), some)]
+
+
+@pytest.mark.parametrize(("piece", "at_once"), [(1, 1), (3, 7), (7, 1), (7, 125_000), (125_000, 1)])
 @pytest.mark.parametrize("seed", range(6))
 def test_the_pass_of_polars_gives_the_rows_of_the_portable_one(
-    seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, piece: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fast_pass, "AT_ONCE", at_once)
+    monkeypatch.setattr(pl.LazyFrame, "collect_batches", partialmethod(pieces_of, piece))
     signals = adversarial(seed)
     # Evidence does not always tell a channel's type, nor always the same one, nor always the interaction.
     told = random.Random(seed).choices([None, "chat", "web"], k=signals.height)

@@ -19,12 +19,12 @@ def signal(seconds: float, kind: str, source: str, **more: object) -> dict[str, 
     return {
         "signal_id": f"SG{seconds}-{kind}", "occurred_at": T0 + dt.timedelta(seconds=seconds), "time_kind": "event",
         "interaction_sid": KD, "channel_sid": UO, "source": source, "kind": kind, "outcome": "accepted",
-        "evidence_sid": f"EV{seconds}-{kind}", "is_terminal": True, **more,
+        "evidence_sid": f"EV{seconds}-{kind}", **more,
     }  # fmt: skip
 
 
 WORLD = [
-    signal(-300, "task_created", "taskrouter", is_terminal=False, task_sid=WT),
+    signal(-300, "task_created", "taskrouter", task_sid=WT),
     signal(0, "close_channel_requested", "app_log", handler="end-chat", trigger_id="t1", intent="end"),
     signal(0.2, "channel_closed", "interactions_webhook", time_kind="receipt"),
     signal(0.4, "conversation_closed", "conversations", interaction_sid=None, conversation_sid=CH, channel_sid=UO),

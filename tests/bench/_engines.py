@@ -69,12 +69,12 @@ def scan(path: Path) -> Answer:
 
 def duckdb_keys(path: Path) -> Answer:
     """DuckDB's SQL on the same integer keys."""
-    return _duckdb(path, key="ikey", us="occurred_us")
+    return _duckdb(path, has_keys=True)
 
 
 def duckdb_strings(path: Path) -> Answer:
     """DuckDB's SQL on the identifiers as text and the instants as instants."""
-    return _duckdb(path, key="interaction_sid", us="epoch_us(occurred_at)")
+    return _duckdb(path, has_keys=False)
 
 
 def duckdb_portable(path: Path) -> Answer:
@@ -90,11 +90,9 @@ def pandas(path: Path) -> Answer:
     import duckdb
 
     needed = list(heavy_pass.NEEDED)
-    kinds = sorted({*heavy_pass.SHOWN, *heavy_pass.CLOSES, *heavy_pass.TASK_ENDS, *heavy_pass.PARKS, "warning"})
     # pandas reads Parquet by another library only; DuckDB is at hand.
     rows = duckdb.connect().read_parquet(files(path)).project(", ".join(needed)).df()
-    rows = rows[rows["kind"].isin(kinds) & ~rows["outcome"].isin(["rejected", "skipped"]) & rows["ikey"].notna()]
-    rows["ikey"] = rows["ikey"].astype("int64")
+    rows = rows[rows["ending"].notna() & rows["ikey"].notna()].astype({"ikey": "int64", "ending": "int64"})
     moments = {
         "closing": ("min", (*heavy_pass.SHOWN, *heavy_pass.CLOSES)),
         "closed": ("min", ("channel_closed",)),
@@ -107,7 +105,7 @@ def pandas(path: Path) -> Answer:
     }
     per = rows.groupby("ikey")["channel_type"].first().to_frame()
     for name, (how, wanted) in moments.items():
-        chosen = rows[rows["kind"].isin(wanted)].groupby("ikey")["occurred_us"].agg(how)
+        chosen = rows[rows["ending"].isin(heavy_pass.places(wanted))].groupby("ikey")["occurred_us"].agg(how)
         per[name] = chosen.astype("Int64")
     parked = (per["task"] <= per["park"] + heavy_pass.PARK_US).fillna(value=False)
     per["first"] = per["closing"].fillna(per["task"].mask(parked)).fillna(per["warned"])
@@ -138,7 +136,7 @@ def spark_sql(path: Path) -> Answer:
     """Spark's own SQL on the same keys."""
     session = _session()
     session.read.parquet(*files(path)).createOrReplaceTempView("signals")
-    return [tuple(row) for row in session.sql(question("signals", key="ikey", us="occurred_us")).collect()]
+    return [tuple(row) for row in session.sql(question("signals", has_keys=True)).collect()]
 
 
 def _session() -> Any:
@@ -159,32 +157,40 @@ def _source(path: Path) -> str:
     return "read_parquet([" + ", ".join(f"'{file}'" for file in files(path)) + "])"
 
 
-def _duckdb(path: Path, *, key: str, us: str) -> Answer:
+def _duckdb(path: Path, *, has_keys: bool) -> Answer:
     import duckdb
 
     connection = duckdb.connect()
-    return [tuple(row) for row in connection.execute(question(_source(path), key=key, us=us)).fetchall()]
+    return [tuple(row) for row in connection.execute(question(_source(path), has_keys=has_keys)).fetchall()]
 
 
-def question(source: str, *, key: str, us: str) -> str:
-    """The question in SQL, for DuckDB and Spark alike."""
+def question(source: str, *, has_keys: bool) -> str:
+    """The question in SQL, for Spark and DuckDB, or for DuckDB alone in what records themselves say."""
+    if has_keys:
+        key, us, kind, went_through = "ikey", "occurred_us", "ending", "ending is not null"
+    else:
+        key, us, kind = "interaction_sid", "epoch_us(occurred_at)", "kind"
+        went_through = "coalesce(outcome, 'unknown') not in ('rejected', 'skipped')"
 
     def these(*kinds: str) -> str:
+        if has_keys:
+            return "kind in (" + ", ".join(map(str, heavy_pass.places(kinds))) + ")"
         return "kind in (" + ", ".join(f"'{kind}'" for kind in kinds) + ")"
 
     closing = these(*heavy_pass.SHOWN, *heavy_pass.CLOSES)
     task, park, request = these(*heavy_pass.TASK_ENDS), these(*heavy_pass.PARKS), these(*heavy_pass.REPEATABLE)
+    warning, closed, late = these("warning"), these("channel_closed"), these("close_channel_requested")
+    asked = "" if has_keys else f"and ({closing} or {task} or {park} or {request} or {warning})"
     return f"""
     with ends as (
-        select {key} as k, channel_type, {us} as us, kind from {source}
-        where ({closing} or {task} or {park} or {request} or kind = 'warning') and {key} is not null
-          and coalesce(outcome, 'unknown') not in ('rejected', 'skipped')
+        select {key} as k, channel_type, {us} as us, {kind} as kind from {source}
+        where {key} is not null and {went_through} {asked}
     ), per as (
         select k, max(channel_type) as channel_type,
-            min(us) filter (where {closing}) as closing, min(us) filter (where kind = 'channel_closed') as closed,
-            min(us) filter (where kind = 'warning') as warned, max(us) filter (where {task}) as task,
+            min(us) filter (where {closing}) as closing, min(us) filter (where {closed}) as closed,
+            min(us) filter (where {warning}) as warned, max(us) filter (where {task}) as task,
             max(us) filter (where {park}) as park, max(us) filter (where {request}) as last_at,
-            max(us) filter (where kind = 'close_channel_requested') as late,
+            max(us) filter (where {late}) as late,
             count(*) filter (where {request}) as requests
         from ends group by k
     ), judged as (
@@ -206,23 +212,25 @@ def native_plan(signals: pl.LazyFrame) -> pl.LazyFrame:
     """`heavy_pass.answer` in Polars' own words."""
     import polars as pl
 
-    kind, us = pl.col("kind"), pl.col("occurred_us")
-    closing = kind.is_in((*heavy_pass.SHOWN, *heavy_pass.CLOSES))
-    request = kind.is_in(heavy_pass.REPEATABLE)
-    is_task, is_park = kind.is_in(heavy_pass.TASK_ENDS), kind.is_in(heavy_pass.PARKS)
-    warning = kind == "warning"
-    went = pl.col("outcome").is_null() | ~pl.col("outcome").is_in(["rejected", "skipped"])
+    us = pl.col("occurred_us")
+
+    def these(*kinds: str) -> pl.Expr:
+        return pl.col("ending").is_in(heavy_pass.places(kinds))
+
+    closing = these(*heavy_pass.SHOWN, *heavy_pass.CLOSES)
+    request = these(*heavy_pass.REPEATABLE)
+    is_task, is_park, warning = these(*heavy_pass.TASK_ENDS), these(*heavy_pass.PARKS), these("warning")
     per = (
-        signals.filter(closing | is_task | is_park | request | warning, went, pl.col("ikey").is_not_null())
+        signals.filter(pl.col("ending").is_not_null(), pl.col("ikey").is_not_null())
         .select(
             "ikey",
             "channel_type",
             closing=pl.when(closing).then(us),
-            closed=pl.when(kind == "channel_closed").then(us),
+            closed=pl.when(these("channel_closed")).then(us),
             warned=pl.when(warning).then(us),
             task=pl.when(is_task).then(us),
             park=pl.when(is_park).then(us),
-            late=pl.when(kind == "close_channel_requested").then(us),
+            late=pl.when(these("close_channel_requested")).then(us),
             last=pl.when(request).then(us),
         )
         .group_by("ikey")

@@ -24,7 +24,7 @@ SAID = [
     "occurred_at", "time_kind", "interaction_sid", "channel_sid", "task_sid", "conversation_sid", "channel_type",
     "source", "kind", "outcome", "actor_type", "handler", "trigger_id", "attempt", "event_name", "intent",
     "status_before", "http_status", "reason", "flow_sid", "widget", "worker_sid", "queue_sid", "workflow_sid",
-    "source_ip_hash", "precision_us", "occurred_us", "ikey", "is_terminal", "day",
+    "source_ip_hash", "precision_us", "occurred_us", "ikey", "ending", "day",
 ]  # fmt: skip
 ALERTED = [
     "alert_sid", "error_code", "log_level", "generated_at", "created_at", "resource_sid", "service_sid", "origin",

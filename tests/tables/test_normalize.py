@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flexkit.tables.keys import ENDING_KINDS
 from flexkit.tables.normalize import RecordKind, unknown_events
 from flexkit.tables.normalize.alerts import message
 from flexkit.tables.schema import TABLES
@@ -51,7 +52,7 @@ def test_an_event_is_the_same_signal_however_it_came(kind: RecordKind, record: d
     assert signal["conversation_sid"] == sid("CH")
     assert signal["channel_type"] == "web"
     assert signal["occurred_at"].replace(microsecond=0) == at("2026-10-01T10:00:00Z")
-    assert signal["is_terminal"]
+    assert ENDING_KINDS[signal["ending"]] == SignalKind.TASK_COMPLETED
 
 
 def test_a_payload_or_attributes_in_the_other_form_are_read_too() -> None:

@@ -18,10 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flexkit.analyse import heavy_pass
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables import store_delta
-from flexkit.tables.keys import ENDING_KINDS
+from flexkit.tables.keys import ending, signal_keys
 from flexkit.tables.normalize import RecordKind, normalize
 from flexkit.tables.schema import TABLES
 from flexkit.tables.store import Store
@@ -66,7 +65,7 @@ def test_a_folder_that_tables_cannot_be_kept_in_is_refused(tmp_path: Path, name:
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
-        ('{"format": 99}', "was written in format 99, this flexkit reads format 2"),
+        ('{"format": 99}', "was written in format 99, this flexkit reads format 3"),
         ("not json", "is damaged"),
         ("{}", "is damaged"),
         ("[]", "is damaged"),
@@ -314,16 +313,11 @@ def test_rows_lie_in_the_order_of_the_heavy_pass(tmp_path: Path) -> None:
     mixed = batch(0, days=1).with_columns(
         kind=pl.when(pl.int_range(pl.len()) % 3 == 0).then(pl.lit("task_created")).otherwise("kind")
     )
-    store.add(
-        {
-            "signals": mixed.with_columns(is_terminal=pl.col("kind") == "task_completed").sample(
-                fraction=1, shuffle=True, seed=1
-            )
-        }
-    )
+    store.add({"signals": mixed.with_columns(signal_keys()).sample(fraction=1, shuffle=True, seed=1)})
 
     rows = store.table("signals").collect()
-    assert rows.equals(rows.sort(~pl.col("is_terminal"), "ikey", "occurred_at"))
+    assert 0 < rows["ending"].null_count() < rows.height
+    assert rows.equals(rows.sort(pl.col("ending").is_null(), "ikey", "occurred_at"))
 
 
 def test_two_writers_store_everything_once(tmp_path: Path) -> None:
@@ -523,7 +517,7 @@ def test_compaction_keeps_every_row_and_earlier_versions(tmp_path: Path) -> None
     assert held(store.at(version), "signals").equals(before)
     assert store.compact() == 0
     rows = store.table("signals").collect()
-    assert rows.equals(rows.sort("day", ~pl.col("is_terminal"), "ikey", "occurred_at"))
+    assert rows.equals(rows.sort("day", pl.col("ending").is_null(), "ikey", "occurred_at"))
     assert store.add({"signals": batch(3, days=1)})["signals"].new_rows == 0
 
 
@@ -548,16 +542,15 @@ def test_the_key_of_the_environment_comes_first(tmp_path: Path, monkeypatch: pyt
 def test_the_folder_carries_its_format(tmp_path: Path) -> None:
     Store(tmp_path).add(tables((K.ALERT, evidence.alert())))
 
-    assert json.loads((tmp_path / "meta.json").read_text())["format"] == 2
+    assert json.loads((tmp_path / "meta.json").read_text())["format"] == 3
 
 
 def test_what_the_heavy_pass_reads_fills_whole_row_groups() -> None:
-    assert set(ENDING_KINDS) == set(heavy_pass.READ)
-    kinds = ["task_created", "channel_closed", "participant_joined", "warning"] * 20_000
+    kinds = ["task_created", "channel_closed", "close_channel_requested", "warning"] * 20_000
     day = dt.datetime(2026, 1, 5, tzinfo=dt.UTC)
-    rows = pl.DataFrame({"kind": kinds, "occurred_at": [day] * len(kinds), "ikey": range(len(kinds))}).with_columns(
-        day=pl.col("occurred_at").dt.date(), ekey="ikey"
-    )
+    rows = pl.DataFrame({"kind": kinds, "occurred_at": [day] * len(kinds), "ikey": range(len(kinds))})
+    in_vain = pl.when(pl.col("kind") == "close_channel_requested").then(pl.lit("rejected"))
+    rows = rows.with_columns(day=pl.col("occurred_at").dt.date(), ekey="ikey", outcome=in_vain).with_columns(ending())
 
     ordered = in_order(TABLES["signals"], rows)
     size = layout(TABLES["signals"], ordered).max_row_group_size
