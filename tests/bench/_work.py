@@ -38,14 +38,26 @@ _A_DAY = 11
 """Batches that fall on one day."""
 
 
-def rows(path: Path) -> list[Row]:
-    """What daily work on the store at *path* costs; the store is left as it was."""
+def work(path: Path, *, only_reading: bool = False) -> tuple[list[str], list[Row]]:
+    """What the tables of the pages cost in the store at *path*, as lines, and what daily work does.
+
+    The store is left as it was. With *only_reading* nothing is added.
+    """
     copy = path.with_name(f"{path.name}-work")
     shutil.rmtree(copy, ignore_errors=True)
     # Files of a Delta table are never changed, so links to them are a copy.
     shutil.copytree(path, copy, copy_function=os.link, ignore=shutil.ignore_patterns("cache"))
     try:
-        return [*_one_more_day(copy), *_look_up(copy), *_new_rows(copy), *_reading_after_batches(copy)]
+        first, kept = _all_results(copy), _all_results(copy)
+        lines = ["", "| table | rows | first time | kept |", "|---|---|---|---|"]
+        for name in _RESULTS:
+            count = _signals.opened(copy).table(name).select(pl.len()).collect().item()
+            lines.append(f"| {name} | {count:,} | {_told(first[name])} | {_told(kept[name])} |")
+        found = [] if only_reading else _one_more_day(copy, first)
+        found += _look_up(copy)
+        if not only_reading:
+            found += [*_new_rows(copy), *_reading_after_batches(copy)]
+        return lines, found
     finally:
         shutil.rmtree(copy)
 
@@ -70,16 +82,15 @@ _RESULTS = ("causes", "duplicates", "completions", "daily")
 
 
 def _all_results(path: Path) -> dict[str, tuple[float, float]]:
-    """What each result takes to be ready, in a store that is opened anew."""
+    """What each result takes to be read whole, in a store that is opened anew."""
     return {
-        name: _timed(lambda name=name: _signals.opened(path).table(name).select(pl.len()).collect())  # type: ignore[misc]
+        name: _timed(lambda name=name: _signals.opened(path).table(name).collect())  # type: ignore[misc]
         for name in _RESULTS
     }
 
 
-def _one_more_day(path: Path) -> list[Row]:
+def _one_more_day(path: Path, before: dict[str, tuple[float, float]]) -> list[Row]:
     store = _signals.opened(path)
-    before = _all_results(path)
     newest = store.table("signals").select(pl.col("day").max(), pl.len()).collect()
     day, rows = newest.row(0)
     number = (day - _signals.FIRST_DAY).days + 1
@@ -222,16 +233,3 @@ def _look_up(path: Path) -> list[Row]:
         Row("flexkit show", "seconds after start-up", middle[0], 1, told),
         Row("flexkit show, first of a process", "seconds after start-up", first[0], 1, _told(first)),
     ]
-
-
-def tables(path: Path) -> list[str]:
-    """What the tables of the pages cost in a process of their own, the first time and when they are kept."""
-    lines = ["", "| table | rows | first time | kept |", "|---|---|---|---|"]
-    store = _signals.opened(path)
-    shutil.rmtree(path / "cache", ignore_errors=True)
-    for name in ("causes", "duplicates", "completions"):
-        made = _timed(lambda name=name: store.table(name).collect())  # type: ignore[misc]
-        again = _timed(lambda name=name: store.table(name).collect())  # type: ignore[misc]
-        count = store.table(name).select(pl.len()).collect().item()
-        lines.append(f"| {name} | {count:,} | {_told(made)} | {_told(again)} |")
-    return lines
