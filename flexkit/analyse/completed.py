@@ -66,9 +66,10 @@ class Sources:
 
 
 def repeats(duplicates: pl.LazyFrame) -> pl.DataFrame:
-    """What `pieces` needs of the table ``duplicates``, per interaction."""
+    """What `pieces` needs of the table ``duplicates`` (``ikey`` is derived where it is absent), per interaction."""
+    has_keys = "ikey" in duplicates.collect_schema()
     return (
-        duplicates.with_columns(linking.key())
+        (duplicates if has_keys else duplicates.with_columns(linking.key()))
         .group_by("ikey")
         .agg(
             again_us=pl.col("first_closed_at").min().dt.timestamp("us"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 
 from flexkit.analyse import fast_pass
-from flexkit.analyse.linking import prepared
+from flexkit.analyse.linking import hashes, prepared
 from flexkit.tables.lookup import LINKS, Told
 from flexkit.tables.schema import SIGNALS
 from flexkit.terms import Intent, SignalKind, Source
@@ -32,6 +32,8 @@ ENDS = (
 IS_WARNING = pl.col("kind") == SignalKind.WARNING
 
 _NOTE = "days"
+_AT_ONCE = 20_000
+"""Signals of a day up to which they are read once for all extracts: of more, what each needs is read alone."""
 
 
 class Kept(Protocol):
@@ -56,7 +58,7 @@ class Extracts:
     links: pl.LazyFrame
     """`LINKS` that stand together in other signals than warnings, with ``interaction_sid`` and ``ikey``.
 
-    ``is_routed`` says that TaskRouter tells of them, ``has_ended`` that an end is among them.
+    ``is_routed`` says that TaskRouter tells of them, ``has_ended`` that an end is among them; and their `hashes`.
     """
     moments: pl.LazyFrame
     """`flexkit.analyse.heavy_pass.partials`."""
@@ -77,7 +79,7 @@ def of(signals: pl.LazyFrame) -> Extracts:
 def kept(days: Mapping[str, pl.LazyFrame], parts: Kept) -> Extracts:
     """The extracts of *days*: names that change with their rows, and their signals. What is new is kept in *parts*."""
     nothing = of(SIGNALS.empty().lazy())
-    found = {kind: of_days(kind, days, parts) for kind in KINDS}
+    found = of_days(KINDS, days, parts)
 
     def having(kind: str, keys: pl.DataFrame) -> pl.LazyFrame:
         names = {part_of(kind, day): day for day, part in found[kind].items() if part is None}
@@ -91,9 +93,17 @@ def kept(days: Mapping[str, pl.LazyFrame], parts: Kept) -> Extracts:
     return Extracts(**whole, having=having)
 
 
-def of_days(kind: str, days: Mapping[str, pl.LazyFrame], parts: Kept) -> dict[str, pl.DataFrame | None]:
-    """One extract of each of the *days*: nothing where it is kept, else its rows."""
-    found = {day: _made(kind, day, signals, parts) for day, signals in days.items()}
+def of_days(
+    kinds: Sequence[str], days: Mapping[str, pl.LazyFrame], parts: Kept
+) -> dict[str, dict[str, pl.DataFrame | None]]:
+    """Those *kinds* of extracts of each of the *days*: nothing where one is kept, else its rows."""
+    found: dict[str, dict[str, pl.DataFrame | None]] = {kind: dict.fromkeys(days) for kind in kinds}
+    for day, signals in days.items():
+        absent = [kind for kind in kinds if not parts.has(part_of(kind, day))]
+        for kind, rows in _made(absent, signals).items():
+            name = part_of(kind, day)
+            parts.keep(name, rows)
+            found[kind][day] = None if parts.has(name) else rows
     before = (parts.note(_NOTE) or {"days": []})["days"]
     if set(before) != set(days):
         # Another process may be reading the days before: those go next time.
@@ -102,13 +112,13 @@ def of_days(kind: str, days: Mapping[str, pl.LazyFrame], parts: Kept) -> dict[st
     return found
 
 
-def _made(kind: str, day: str, signals: pl.LazyFrame, parts: Kept) -> pl.DataFrame | None:
-    name = part_of(kind, day)
-    if parts.has(name):
-        return None
-    made = _MAKERS[kind](prepared(signals)).collect(engine="streaming")
-    parts.keep(name, made)
-    return None if parts.has(name) else made
+def _made(kinds: Sequence[str], signals: pl.LazyFrame) -> dict[str, pl.DataFrame]:
+    if not kinds:
+        return {}
+    rows = prepared(signals)
+    if len(kinds) > 1 and signals.select(pl.len()).collect().item() <= _AT_ONCE:
+        rows = rows.collect(engine="streaming").lazy()
+    return {kind: _MAKERS[kind](rows).collect(engine="streaming") for kind in kinds}
 
 
 def together(kind: str, found: Mapping[str, pl.DataFrame | None], parts: Kept) -> list[pl.LazyFrame]:
@@ -164,6 +174,7 @@ def _links(signals: pl.LazyFrame) -> pl.LazyFrame:
             is_routed=(pl.col("source") == Source.TASKROUTER).any(),
             has_ended=pl.col("kind").is_in(ENDS).any(),
         )
+        .with_columns(hashes())
         .sort("ikey")
     )
 

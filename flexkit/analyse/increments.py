@@ -39,7 +39,7 @@ def counts(days: Mapping[str, pl.LazyFrame], kept: Kept) -> pl.DataFrame:
     before = kept.note(_NOTE)
     if before is not None and set(before["days"]) == set(days):
         return _counts(before["counts"])
-    parts = extracts.of_days("moments", days, kept)
+    parts = extracts.of_days(["moments"], days, kept)["moments"]
     found = None if before is None else _updated(before, parts, kept)
     if found is None:
         found = _sum(extracts.together("moments", parts, kept))

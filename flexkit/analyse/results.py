@@ -63,7 +63,8 @@ def _completions(store: Evidence, _: Window | None) -> pl.LazyFrame:
         def find(before: memory.Memory | None, changed: pl.LazyFrame | None) -> memory.Memory:
             told = _extracts(held)
             seen = completed.Sources(linking.prepared(held.table("signals")), told, Nameless.kept(told, held), names)
-            return completed.renewed(seen, held.table("duplicates"), before, changed)
+            twice = _judgements(store, version).lazy("judged").rename({"occurred_at": "second_at"})
+            return completed.renewed(seen, twice, before, changed)
 
         return memory.renewed(
             held, completed.__name__, names.write_json(), find, still=lambda: store.handlers().equals(names)

@@ -147,8 +147,8 @@ def identity(*parts: str) -> str:
 
 @functools.cache
 def code_of(module: str) -> str:
-    """The source of the package that *module* is in, in a digest: changed code computes anew."""
-    made = hashlib.blake2b(digest_size=12)
+    """The source of the package that *module* is in, in a digest: changed code computes anew, and other Polars."""
+    made = hashlib.blake2b(pl.__version__.encode(), digest_size=12)
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is not None:
         for source in sorted(Path(file).parent.rglob("*.py")):

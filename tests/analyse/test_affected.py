@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flexkit.analyse import affected, causes, completed, episodes, linking
+from flexkit.analyse import affected, causes, completed, episodes, extracts, linking
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
 from flexkit.tables.keys import key64, signal_keys
+from flexkit.tables.lookup import LINKS
 from flexkit.tables.store import Store
 from tests.analyse.worlds import World, sid
 
@@ -115,3 +116,25 @@ def test_a_signal_without_keys_gets_that_of_the_store() -> None:
     keys = linking.prepared(plain).select("ikey").collect()["ikey"]
 
     assert keys.to_list() == world.signals().select("ikey").collect()["ikey"].to_list()
+
+
+def test_whose_a_part_is_told_by_numbers_as_by_text() -> None:
+    world = World()
+    for number in range(1, 40):
+        world.interaction(number).log("close_channel", number, "fn").closed(number + 1).task("completed", number + 30)
+    signals = linking.prepared(world.signals())
+    links = extracts.of(signals).links
+    numbers = [name for name in links.collect_schema().names() if name.endswith("_hashed")]
+    parts = links.select("interaction_sid", *LINKS).unique().sort("interaction_sid").collect()
+    lost = parts.with_columns(
+        interaction_sid=pl.lit(None, dtype=pl.String),
+        **{link: pl.when(pl.int_range(pl.len()) % 4 != place).then(link) for place, link in enumerate(LINKS)},
+    )
+    unknown = lost.head(3).with_columns(pl.lit("none of these").alias(link) for link in LINKS)
+    lost = pl.concat([lost, unknown, lost.clear(n=1)])
+
+    by_numbers, by_text = (linking.resolved(lost, some) for some in (links, links.drop(numbers)))
+
+    assert len(numbers) == len(LINKS)
+    assert by_numbers.equals(by_text)
+    assert by_numbers["interaction_sid"].null_count() < lost.height

@@ -123,8 +123,7 @@ def tangled(seed: int) -> pl.DataFrame:
 
 
 def keep(days: dict[str, pl.LazyFrame], parts: Parts) -> None:
-    for kind in ("loose", "runs", "links"):
-        extracts.of_days(kind, days, parts)
+    extracts.of_days(("loose", "runs", "links"), days, parts)
 
 
 def by_looking_at_each(signals: pl.DataFrame, kd: str) -> set[str]:
