@@ -95,16 +95,21 @@ def resolved(orphans: pl.DataFrame, signals: pl.LazyFrame) -> pl.DataFrame:
     An identity that was seen with two interactions tells nothing. Two steps are looked ahead: a task
     whose channel is known only from a record that does not name the interaction either.
     """
+    return resolved_in_steps(orphans, signals)[-1]
+
+
+def resolved_in_steps(orphans: pl.DataFrame, signals: pl.LazyFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """*orphans* after the first step of `resolved`, for which signals count that name a part of theirs, and at last."""
     lost = orphans.filter(pl.col("interaction_sid").is_null())
     if lost.is_empty():
-        return orphans
+        return orphans, orphans
     seen = _seen_with(signals, lost)
     found = _owned(orphans, seen)
     if found["interaction_sid"].null_count() == 0:
-        return found
+        return found, found
     # What shares a channel or a conversation with a lost record may lead on.
     bridges = seen.filter(pl.col("interaction_sid").is_null())
-    return _owned(found, _owned(bridges, _seen_with(signals, bridges)))
+    return found, _owned(found, _owned(bridges, _seen_with(signals, bridges)))
 
 
 def _seen_with(signals: pl.LazyFrame, lost: pl.DataFrame) -> pl.DataFrame:

@@ -27,7 +27,10 @@ class Nameless:
 
     rows: pl.LazyFrame
     owners: pl.DataFrame
-    """`LINKS` as they stand together, and the interaction that they lead to (``interaction_sid``, ``ikey``)."""
+    """`LINKS` as they stand together, and the interaction that they lead to (``interaction_sid``, ``ikey``).
+
+    ``is_direct``: signals that name one of them tell so.
+    """
     runs: pl.DataFrame
     """Executions of Studio flows (``trigger_id``) some of whose steps name nothing else, and theirs.
 
@@ -35,17 +38,21 @@ class Nameless:
     """
 
     @classmethod
-    def of(cls, extracts: Extracts) -> Nameless:
-        """Those among the signals that *extracts* are of; where they are few they are read once."""
+    def of(cls, extracts: Extracts, before: Memory | None = None, changed: pl.LazyFrame | None = None) -> Nameless:
+        """Those among the signals that *extracts* are of; where they are few they are read once.
+
+        *before* is what is `kept` of other signals, and *changed* are those that came since or went.
+        """
         rows = linking.at_once(extracts.loose.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING))
-        return cls(rows, *_told(rows, extracts))
+        parts = rows.filter(~_BARE).select("interaction_sid", *LINKS).unique().collect(engine="streaming")
+        return cls(rows, *_told(rows, extracts, _owners(parts, extracts.links, before, changed)))
 
     @classmethod
     def kept(cls, extracts: Extracts, store: Evidence) -> Nameless:
         """`of` the signals of *store*, found once per state of the data."""
 
-        def find(*_: object) -> Memory:
-            now = cls.of(extracts)
+        def find(before: Memory | None, changed: pl.LazyFrame | None) -> Memory:
+            now = cls.of(extracts, before, changed)
             frames = {"rows": now.rows, "owners": now.owners.lazy(), "runs": now.runs.lazy()}
             return Memory({}, {name: [Layer(rows)] for name, rows in frames.items()})
 
@@ -63,11 +70,24 @@ class Nameless:
         return pl.concat([linked, _joined(self.rows.filter(_BARE), runs, ["trigger_id"])])
 
 
-def _told(rows: pl.LazyFrame, extracts: Extracts) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _owners(
+    parts: pl.DataFrame, links: pl.LazyFrame, before: Memory | None, changed: pl.LazyFrame | None
+) -> pl.DataFrame:
+    """The ``owners`` of `Nameless`: of *parts* that nothing *changed* names, those of *before*."""
+    still = []
+    if before is not None and changed is not None:
+        new = changed.filter(~IS_WARNING).select(LINKS).unique().collect(engine="streaming")
+        is_same = (~pl.col(link).is_in(new[link].drop_nulls().implode(), nulls_equal=True) for link in LINKS)
+        known = before.lazy("owners").filter("is_direct", *is_same).collect()
+        still = [known.join(parts, on=LINKS, how="semi", nulls_equal=True)]
+        parts = parts.join(known, on=LINKS, how="anti", nulls_equal=True)
+    direct, found = linking.resolved_in_steps(parts, links)
+    owners = found.with_columns(linking.key(), is_direct=direct["interaction_sid"].is_not_null())
+    return pl.concat([owners.filter(pl.col("interaction_sid").is_not_null()), *still])
+
+
+def _told(rows: pl.LazyFrame, extracts: Extracts, owners: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The ``owners`` and ``runs`` of `Nameless`."""
-    parts = rows.filter(~_BARE).select("interaction_sid", *LINKS).unique().collect(engine="streaming")
-    found = linking.resolved(parts, extracts.links).filter(pl.col("interaction_sid").is_not_null())
-    owners = found.with_columns(linking.key())
     steps = rows.filter(_BARE, _IS_STEP).select("trigger_id").drop_nulls().unique().collect(engine="streaming")
     if steps.is_empty():
         return owners, pl.DataFrame(schema=_RUNS)
