@@ -83,8 +83,8 @@ def _per_day(rows: pl.LazyFrame) -> pl.DataFrame:
 
 def _repeats(rows: pl.DataFrame) -> pl.DataFrame:
     """Those of partial *rows* whose key is in several of them."""
-    keys = rows["ikey"].sort()
-    again = keys.filter(keys == keys.shift(1)).unique()
+    keys = np.sort(rows["ikey"].to_numpy())
+    again = pl.Series(np.unique(keys[~_differ(keys)]))
     if again.is_empty():
         return rows.clear()
     # Streamed, the pieces that *rows* are of are not put together first.

@@ -268,17 +268,3 @@ ENGINES = {
     "spark sql": spark_sql,
 }
 """Every engine by its name in the table."""
-
-
-def warm(name: str) -> None:
-    """Import what the engine needs and start what it starts, so that neither is measured."""
-    import importlib
-
-    for module in ("deltalake", "polars", "flexkit.tables.store"):
-        importlib.import_module(module)
-    if "duckdb" in name or name == "pandas":
-        importlib.import_module("duckdb")
-    if name == "pandas":
-        importlib.import_module("pandas")
-    if "spark" in name:
-        _session().range(1).count()
