@@ -155,8 +155,9 @@ def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, *, links: pl.La
     held = signals.filter(pl.col("kind") == SignalKind.WARNING).with_columns(origin=pl.lit(None, dtype=pl.String))
     copies = pl.concat(pl.collect_all([held] if alerts is None else [alert_signals(alerts), held]))
     # A warning that carries no id of its own is told apart by what it names and when.
-    unnamed = pl.concat_str("interaction_sid", *LINKS, "occurred_us", separator="/", ignore_nulls=True)
-    copies = copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
+    if copies["evidence_sid"].null_count():
+        unnamed = pl.concat_str("interaction_sid", *LINKS, "occurred_us", separator="/", ignore_nulls=True)
+        copies = copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
     repeated = copies["evidence_sid"].is_duplicated()
     merged = copies.filter(repeated).group_by("evidence_sid", maintain_order=True).agg(pl.all().drop_nulls().first())
     once = pl.concat([copies.filter(~repeated), merged.select(copies.columns)])

@@ -68,9 +68,11 @@ class Renewed:
         ).collect()
         # A gap in seconds may differ in its last binary digit: Polars divides single numbers in another way.
         assert_frame_equal(found.sort(*_ORDER), anew.sort(*_ORDER))
+        twice = causes.duplicates(anew.lazy())
+        assert_frame_equal(store.table("duplicates").collect(), twice.collect())
         done = store.table("completions").collect().sort("interaction_sid")
         signals = named(store.table("signals"), store.handlers())
-        whole = episodes.completions(signals, causes.duplicates(anew.lazy())).collect().sort("interaction_sid")
+        whole = episodes.completions(signals, twice).collect().sort("interaction_sid")
         assert_frame_equal(done, whole)
         return found
 
