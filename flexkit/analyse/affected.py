@@ -13,10 +13,10 @@ from flexkit.analyse import clocks, extracts, linking
 from flexkit.analyse.attempts import attempts
 from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.handlers import named, no_map
-from flexkit.analyse.heavy_pass import REPEATABLE, SKEW_US
+from flexkit.analyse.heavy_pass import REPEATABLE, SKEW_US, places
 from flexkit.analyse.nameless import Nameless
 from flexkit.analyse.pairing import PAIRS, pairs
-from flexkit.terms import Origin, Outcome
+from flexkit.terms import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -97,8 +97,7 @@ class Overview:
             .filter((pl.col("request_count") > 1) | late)
             .select("ikey")
         )
-        went_through = ~pl.col("outcome").fill_null(Outcome.UNKNOWN.value).is_in([Outcome.REJECTED, Outcome.SKIPPED])
-        asked = owned.filter(pl.col("kind").is_in(REPEATABLE), went_through).select("ikey")
+        asked = owned.filter(pl.col("ending").is_in(places(REPEATABLE))).select("ikey")
         found = pl.collect_all([again, asked], engine="streaming")
         return pl.concat([warned.select("ikey"), *found]).unique().sort("ikey")
 

@@ -37,11 +37,6 @@ _UNCOUNTED = 1 << len(MOMENTS)
 """The bit of kinds that neither end an interaction nor show its end."""
 
 
-def ending(signals: pl.LazyFrame) -> pl.LazyFrame:
-    """Those of *signals* that end an interaction, show its end or bear on that, and were not in vain."""
-    return signals.filter(pl.col("ending").is_not_null())
-
-
 def answer(signals: pl.LazyFrame) -> pl.DataFrame:
     """`flexkit.analyse.heavy_pass.answer` of all *signals*.
 
@@ -93,12 +88,12 @@ def _repeats(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _runs(signals: pl.LazyFrame) -> pl.DataFrame:
     """Partial rows of *signals*, one for each run of neighbours of one interaction."""
-    named = ending(signals).filter(pl.col("ikey").is_not_null())
-    ends = named.select("ikey", "channel_type", "ending", us="occurred_us")
+    ends = signals.filter(pl.col("ending").is_not_null(), pl.col("ikey").is_not_null())
+    read = ends.select("ikey", "channel_type", "ending", us="occurred_us")
     threads = pl.thread_pool_size()
     parts, begun = [pl.DataFrame(schema=_SCHEMA)], deque[Future[pl.DataFrame]]()
     with ThreadPoolExecutor(threads) as pool:
-        for pieces in _together(ends.collect_batches(maintain_order=True, engine="streaming")):
+        for pieces in _together(read.collect_batches(maintain_order=True, engine="streaming")):
             begun.append(pool.submit(_added_up, pieces))
             # No more is read ahead than is soon added up: memory stays bounded.
             if len(begun) > threads:
@@ -180,9 +175,9 @@ class _Runs:
         run, told = self.numbers(), _TOLD.take(self.ending)
         signals[:] = np.diff(self.starts, append=len(run))
         np.subtract.at(signals, run[np.flatnonzero((told & _UNCOUNTED) != 0)], 1)
-        for place, name in enumerate(MOMENTS):
+        for place, (name, kinds) in enumerate(MOMENTS.items()):
             rows = np.flatnonzero((told & (1 << place)) != 0)
-            if MOMENTS[name] is REPEATABLE:
+            if kinds == REPEATABLE:
                 requests[:] = np.bincount(run[rows], minlength=len(requests))
             # Of several values for one place the last one stays.
             if name in LEAST:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flexkit.analyse.fast_pass import ending
 from flexkit.analyse.heavy_pass import places as _places
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _NEVER = np.iinfo(np.int64).max
 
 def read(signals: pl.LazyFrame, *more: str) -> pl.LazyFrame:
     """What of *signals* is sorted: ``ikey``, ``us``, ``ending``, and *more* columns of those that were not in vain."""
-    return ending(signals).select("ikey", *more, "ending", us="occurred_us")
+    return signals.filter(pl.col("ending").is_not_null()).select("ikey", *more, "ending", us="occurred_us")
 
 
 class Runs:

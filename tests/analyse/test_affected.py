@@ -111,11 +111,13 @@ def test_interactions_whose_digits_repeat_are_told_apart() -> None:
 def test_a_signal_without_keys_gets_that_of_the_store() -> None:
     world = World()
     world.interaction(1).closed(0)
-    plain = world.signals().drop("ikey")
+    world.interaction(2).log("close_channel", 5, "fn", outcome="rejected").task("created", 6)
+    plain = world.signals().drop("ikey", "ending")
 
-    keys = linking.prepared(plain).select("ikey").collect()["ikey"]
+    derived = linking.prepared(plain).select("ikey", "ending").collect()
 
-    assert keys.to_list() == world.signals().select("ikey").collect()["ikey"].to_list()
+    assert derived.equals(world.signals().select("ikey", "ending").collect())
+    assert derived["ending"].null_count() == 2
 
 
 def test_whose_a_part_is_told_by_numbers_as_by_text() -> None:

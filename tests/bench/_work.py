@@ -53,6 +53,8 @@ def work(path: Path, *, only_reading: bool = False) -> tuple[list[str], list[Row
         for name in _RESULTS:
             count = _signals.opened(copy).table(name).select(pl.len()).collect().item()
             lines.append(f"| {name} | {count:,} | {_told(first[name])} | {_told(kept[name])} |")
+        kept_of, held = (_bytes(copy / name) for name in ("cache", "tables"))
+        lines += ["", f"What is kept of results takes {kept_of / 1e6:,.0f} MB, tables {held / 1e6:,.0f} MB."]
         found = [] if only_reading else _one_more_day(copy, first)
         found += _look_up(copy)
         if not only_reading:
@@ -60,6 +62,10 @@ def work(path: Path, *, only_reading: bool = False) -> tuple[list[str], list[Row
         return lines, found
     finally:
         shutil.rmtree(copy)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -56,6 +56,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     folder = Path(arguments.folder or tempfile.gettempdir()) / "flexkit-scale"
     print(_machine())
+    started = time.perf_counter()
     code = 0
     seconds: dict[int, float] = {}
     found: list[tuple[int, Row]] = [(0, _imports())]
@@ -84,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         shown = f"{count:,}" if count else ""
         print(f"| {shown} | {row.work} | {measured} {row.unit} | ≤ {most} | {met} | {row.beside} |")
     loads = ", ".join(f"{load:.1f}" for load in os.getloadavg())
-    print(f"\nLoad at the end {loads}.")
+    print(f"\nTook {(time.perf_counter() - started) / 60:.0f} minutes; load at the end {loads}.")
     return code
 
 

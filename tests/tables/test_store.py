@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from flexkit.errors import StoreError, UsageError
 from flexkit.tables import store_delta
-from flexkit.tables.keys import ending, signal_keys
+from flexkit.tables.keys import ENDING_KINDS, ending, signal_keys
 from flexkit.tables.normalize import RecordKind, normalize
 from flexkit.tables.schema import TABLES
-from flexkit.tables.store import Store
+from flexkit.tables.store import FORMAT, Store
 from flexkit.tables.store_layout import in_order, layout
 from flexkit.tables.table import Table
 from flexkit.window import Window
@@ -543,6 +543,16 @@ def test_the_folder_carries_its_format(tmp_path: Path) -> None:
     Store(tmp_path).add(tables((K.ALERT, evidence.alert())))
 
     assert json.loads((tmp_path / "meta.json").read_text())["format"] == 3
+
+
+def test_numbers_in_stores_keep_their_meaning_within_a_format() -> None:
+    # Signals hold places in this list: whoever changes it makes another format, and changes this test.
+    ends = ("channel_closed", "conversation_closed", "close_channel_requested", "close_conversation_requested")
+    tasks = ("task_completed", "task_canceled", "task_deleted", "task.system-deleted", "complete_requested")
+    others = ("channel_inactive", "close_participant_requested", "warning")
+
+    assert FORMAT == 3
+    assert (*ends, *tasks, *others) == ENDING_KINDS
 
 
 def test_what_the_heavy_pass_reads_fills_whole_row_groups() -> None:
