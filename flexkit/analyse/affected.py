@@ -75,7 +75,7 @@ class Overview:
         strays = found.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
             interaction_sid=pl.lit(None, dtype=pl.String)
         )
-        warned = found.filter(~is_proxy, pl.col("interaction_sid").is_not_null()).with_columns(linking.key())
+        warned = linking.keyed(found.filter(~is_proxy, pl.col("interaction_sid").is_not_null()))
         has_alerts = not found.is_empty() or (
             alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
         )

@@ -115,7 +115,7 @@ def renewed(
         touched = touched.unique()
         found = memory.changed(before, "completions", touched, pl.concat(pieces(seen, again, touched)))
     whole = {"again": marks, "owners": seen.nameless.owners, "executions": seen.nameless.runs}
-    return Memory({}, {"completions": found, **{name: [Layer(rows.lazy())] for name, rows in whole.items()}})
+    return Memory({}, {"completions": found, **{name: [Layer.of(rows)] for name, rows in whole.items()}})
 
 
 def _completed(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:

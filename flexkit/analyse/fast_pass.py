@@ -64,6 +64,8 @@ def partials(signals: pl.LazyFrame) -> pl.LazyFrame:
     def compute() -> pl.DataFrame:
         rows = _runs(signals)
         some = _repeats(rows)
+        if some.is_empty():
+            return rows
         others = rows.lazy().filter(~pl.col("ikey").is_in(some["ikey"].unique().implode()))
         whole: pl.LazyFrame = heavy_pass.merged([some.lazy()])
         return pl.concat([others, whole]).collect(engine="streaming")

@@ -47,10 +47,17 @@ def key() -> pl.Expr:
     return pl.coalesce(key64("interaction_sid"), text.hash(0).reinterpret(signed=True)).alias("ikey")
 
 
+def keyed(rows: pl.DataFrame) -> pl.DataFrame:
+    """*rows* with an ``ikey`` (`key`), in whatever order: to make one takes longer than all else about a row."""
+    has_key = pl.col("ikey").is_not_null()
+    return pl.concat([rows.filter(has_key), rows.filter(~has_key).with_columns(key())])
+
+
 def at_once(rows: pl.LazyFrame) -> pl.LazyFrame:
     """*rows*, read once where they are few, and not each time that they are asked for."""
     some = rows.head(FEW + 1).collect(engine="streaming")
-    return some.lazy() if some.height <= FEW else rows
+    # In one piece: a hundred days are a hundred pieces, and each step over them takes as many times as long.
+    return some.rechunk().lazy() if some.height <= FEW else rows
 
 
 def of_interactions(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
@@ -158,15 +165,26 @@ def warnings(signals: pl.LazyFrame, alerts: pl.LazyFrame | None, *, links: pl.La
     if copies["evidence_sid"].null_count():
         unnamed = pl.concat_str("interaction_sid", *LINKS, "occurred_us", separator="/", ignore_nulls=True)
         copies = copies.with_columns(evidence_sid=pl.coalesce("evidence_sid", unnamed))
-    repeated = copies["evidence_sid"].is_duplicated()
-    merged = copies.filter(repeated).group_by("evidence_sid", maintain_order=True).agg(pl.all().drop_nulls().first())
-    once = pl.concat([copies.filter(~repeated), merged.select(copies.columns)])
+    once = copies if copies["evidence_sid"].n_unique() == copies.height else _merged(copies)
     known = resolved(once, signals.filter(pl.col("kind") != SignalKind.WARNING) if links is None else links)
     return known.with_columns(
         origin=pl.when(pl.col("interaction_sid").is_not_null())
         .then(pl.col("origin").fill_null(Origin.FLEX.value))
         .otherwise(pl.col("origin").fill_null(Origin.UNDETERMINED.value))
     )
+
+
+def _merged(copies: pl.DataFrame) -> pl.DataFrame:
+    """*copies* with each ``evidence_sid`` once: of every column the first value that is not null."""
+    repeated = copies["evidence_sid"].is_duplicated()
+    merged = (
+        copies.filter(repeated)
+        .group_by("evidence_sid", maintain_order=True)
+        .agg(pl.all().drop_nulls().first())
+        # Copies may name different interactions: the first key need not be that of the first name.
+        .with_columns(ikey=pl.lit(None, dtype=pl.Int64))
+    )
+    return pl.concat([copies.filter(~repeated), merged.select(copies.columns)])
 
 
 def alert_signals(alerts: pl.LazyFrame) -> pl.LazyFrame:

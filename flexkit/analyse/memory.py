@@ -51,6 +51,11 @@ class Layer:
     height: int = -1
     """Rows, where that was counted."""
 
+    @classmethod
+    def of(cls, rows: pl.DataFrame, gone: pl.DataFrame | None = None) -> Layer:
+        """*rows* in memory, which no part keeps yet."""
+        return cls(rows.lazy(), None if gone is None else gone.lazy(), height=rows.height)
+
     def over(self, below: Layer) -> Layer:
         """This one and the one *below* as one."""
         if self.gone is None:
@@ -96,8 +101,8 @@ def _without(rows: pl.LazyFrame, gone: pl.DataFrame) -> pl.LazyFrame:
 def changed(before: Memory | None, name: str, gone: pl.DataFrame | None, fresh: pl.DataFrame) -> list[Layer]:
     """A frame as it was *before* but for the interactions *gone*, whose rows *fresh* holds; without either, those."""
     if before is None or gone is None:
-        return [Layer(fresh.lazy())]
-    return [*before.layers[name], Layer(fresh.lazy(), gone.lazy())]
+        return [Layer.of(fresh)]
+    return [*before.layers[name], Layer.of(fresh, gone)]
 
 
 def renewed(
@@ -204,7 +209,7 @@ def _merged(parts: Parts, name: str, layers: Sequence[Layer]) -> list[Layer]:
         return [*below, top]
     rows = parts.keep(name, top.rows)
     gone = None if top.gone is None else parts.keep(_gone(name), top.gone)
-    kept = Layer(rows, gone, name)
+    kept = Layer(rows, gone, name, top.height)
     return [*below, Layer(rows, gone, name, kept.counted())]
 
 

@@ -99,7 +99,7 @@ def judgements(
         ).with_columns(linking.key())
         for some in (to_judge.iter_slices(_AT_ONCE) if to_judge.height else [to_judge])
     ]
-    layers = {name: [Layer(rows.lazy())] for name, rows in whole.items()}
+    layers = {name: [Layer.of(rows)] for name, rows in whole.items()}
     layers |= {name: memory.changed(before, name, redone, rows) for name, rows in changes.items()}
     # Read by interaction: what is sorted nearly is sorted quickly.
     layers["judged"] = memory.changed(before, "judged", again, pl.concat(made).sort("interaction_sid"))
@@ -145,8 +145,7 @@ def prints(rows: pl.DataFrame) -> pl.DataFrame:
 def unlike(then: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """Keys of the rows that have their print (`prints`) in one of two frames only."""
     sides = ((then, now), (now, then))
-    only = (one.filter(~pl.col("print").is_in(other["print"].implode())) for one, other in sides)
-    return pl.concat(rows.select("ikey") for rows in only)
+    return pl.concat(one.join(other.select("print"), on="print", how="anti").select("ikey") for one, other in sides)
 
 
 def _clocks(
