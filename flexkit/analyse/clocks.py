@@ -80,9 +80,10 @@ def errors(
     warnings = rows.filter(kind == SignalKind.WARNING).select("ikey", known_us=middle)
     asked = (source == Source.APP_LOG) & kind.is_in(_REQUESTS) & (pl.col("outcome").fill_null("") != Outcome.SKIPPED)
     known, reach = (closings, _REACH_US) if has_closings else (warnings, _NARROW_US)
-    logs = _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach)
+    fresh = None if before is None else _around(changed, _BEARS)
+    logs = _errors(rows.filter(asked), known, -_REQUEST_LEAD_US, reach, fresh)
     if before is not None:
-        logs = _renewed(before.logs, logs, _around(changed, _BEARS))
+        logs = _renewed(before.logs, logs, fresh)
     reference, lag = closings, _RECEIPT_LAG_US
     if not has_closings:
         closes = asked & (kind == SignalKind.CLOSE_CHANNEL_REQUESTED)
@@ -90,9 +91,10 @@ def errors(
         reference = moved.select("ikey", known_us="occurred_us")
         lag = _RECEIPT_LAG_US + _REQUEST_LEAD_US
     received = _RECEIVED & (kind == SignalKind.CHANNEL_CLOSED)
-    receipts = _errors(rows.filter(received), reference, lag, _REACH_US)
+    fresh = None if before is None else _around(changed, 2 * _BEARS)
+    receipts = _errors(rows.filter(received), reference, lag, _REACH_US, fresh)
     if before is not None:
-        receipts = _renewed(before.receipts, receipts, _around(changed, 2 * _BEARS))
+        receipts = _renewed(before.receipts, receipts, fresh)
     return Errors(logs, receipts)
 
 
@@ -106,9 +108,8 @@ def holds_closings(rows: pl.LazyFrame) -> bool:
     return rows.filter(_IS_CLOSING).select("ikey").head(_ENOUGH).collect().height >= _ENOUGH
 
 
-def _renewed(before: pl.DataFrame, fresh: pl.DataFrame, days: Collection[int]) -> pl.DataFrame:
-    is_fresh = pl.col("day").is_in(days)
-    return pl.concat([before.filter(~is_fresh), fresh.filter(is_fresh)])
+def _renewed(before: pl.DataFrame, fresh: pl.DataFrame, days: Collection[int] | None) -> pl.DataFrame:
+    return pl.concat([before.filter(~pl.col("day").is_in(days or ())), fresh])
 
 
 def _around(days: Collection[int], reach: int) -> list[int]:
@@ -126,8 +127,10 @@ def corrected(rows: pl.DataFrame, off: Errors | None = None) -> pl.DataFrame:
     return _moved(_moved(rows, _LOGGED, off.logs), _RECEIVED, off.receipts)
 
 
-def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us: int) -> pl.DataFrame:
-    """The clock's error on each day (``day``, ``error_us``), where enough interactions agree on it."""
+def _errors(
+    timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us: int, days: Collection[int] | None
+) -> pl.DataFrame:
+    """The clock's error on each day (``day``, ``error_us``; of *days*), where enough interactions agree on it."""
     apart = (
         timed.select("ikey", "occurred_us")
         .join(known, on="ikey")
@@ -136,6 +139,8 @@ def _errors(timed: pl.DataFrame, known: pl.DataFrame, expected_us: int, reach_us
         .with_columns(day=DAY)
     )
     week = pl.concat([apart.with_columns(pl.col("day") + shift) for shift in _DAYS])
+    if days is not None:
+        week = week.filter(pl.col("day").is_in(days))
     # Two ways of cutting, so that no peak is split in the middle.
     half = SECOND // 2
     cuts = pl.concat(

@@ -8,6 +8,7 @@ of all days put together, so that what single days tell can be kept, and a new d
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,6 +35,8 @@ IS_WARNING = pl.col("kind") == SignalKind.WARNING
 _NOTE = "days"
 _AT_ONCE = 20_000
 """Signals of a day up to which they are read once for all extracts: of more, what each needs is read alone."""
+_SIDE_BY_SIDE = 2
+"""Such days whose extracts are made at the same time."""
 
 
 class Kept(Protocol):
@@ -98,27 +101,31 @@ def of_days(
 ) -> dict[str, dict[str, pl.DataFrame | None]]:
     """Those *kinds* of extracts of each of the *days*: nothing where one is kept, else its rows."""
     found: dict[str, dict[str, pl.DataFrame | None]] = {kind: dict.fromkeys(days) for kind in kinds}
-    for day, signals in days.items():
-        absent = [kind for kind in kinds if not parts.has(part_of(kind, day))]
-        for kind, rows in _made(absent, signals).items():
-            name = part_of(kind, day)
+    absent = {day: some for day in days if (some := [kind for kind in kinds if not parts.has(part_of(kind, day))])}
+    small = [day for day in absent if days[day].select(pl.len()).collect().item() <= _AT_ONCE]
+
+    def make(day: str) -> None:
+        signals = prepared(days[day])
+        if day in small:
+            signals = signals.collect(engine="streaming").lazy()
+        for kind in absent[day]:
+            rows, name = _MAKERS[kind](signals).collect(engine="streaming"), part_of(kind, day)
             parts.keep(name, rows)
             found[kind][day] = None if parts.has(name) else rows
+
+    # What small days take is mostly waiting; a large one takes all cores by itself, and much memory.
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        begun = [pool.submit(make, day) for day in small]
+        for day in absent.keys() - small:
+            make(day)
+        for one in begun:
+            one.result()
     before = (parts.note(_NOTE) or {"days": []})["days"]
     if set(before) != set(days):
         # Another process may be reading the days before: those go next time.
         parts.drop_but(part_of(kind, day) for kind in KINDS for day in {*before, *days})
         parts.write_note(_NOTE, {"days": sorted(days)})
     return found
-
-
-def _made(kinds: Sequence[str], signals: pl.LazyFrame) -> dict[str, pl.DataFrame]:
-    if not kinds:
-        return {}
-    rows = prepared(signals)
-    if len(kinds) > 1 and signals.select(pl.len()).collect().item() <= _AT_ONCE:
-        rows = rows.collect(engine="streaming").lazy()
-    return {kind: _MAKERS[kind](rows).collect(engine="streaming") for kind in kinds}
 
 
 def together(kind: str, found: Mapping[str, pl.DataFrame | None], parts: Kept) -> list[pl.LazyFrame]:

@@ -6,6 +6,7 @@ more day writes what one more day is. A layer that is no longer small beside the
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,9 @@ _FEW = 3
 """Where more than one in so many files changed, to find everything anew is no dearer."""
 _SMALL = 4
 """A layer with at least one in so many rows of the one below is merged with it."""
+
+_SIDE_BY_SIDE = 2
+"""Frames that are written at the same time: most are small, and writing them is mostly waiting."""
 
 
 class Evidence(Protocol):
@@ -139,7 +143,9 @@ def renewed(
             return found
         # What changed depends on what it is held against, and so does the name.
         made_of = identity(state, *(layer.name for layers in found.layers.values() for layer in layers))
-        kept = {name: _merged(parts, f"{name}-{made_of}", layers) for name, layers in found.layers.items()}
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            of_each = pool.map(lambda one: _merged(parts, f"{one[0]}-{made_of}", one[1]), found.layers.items())
+            kept = dict(zip(found.layers, of_each, strict=True))
         frames = {name: [[layer.name, layer.height] for layer in layers] for name, layers in kept.items()}
         new = {"state": state, "by": by, "files": files, "facts": dict(found.facts), "frames": frames}
         states = [new, *(held for held in states if held["state"] != state)][:_KEPT]

@@ -41,8 +41,14 @@ class Table:
     def conform(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """*frame* with every column of this table: absent ones are null, types are cast, extras dropped."""
         held = frame.collect_schema()
+        wanted = self.dtypes
+        if list(held.items()) == list(wanted.items()):
+            return frame
         return frame.select(
-            (pl.col(c.name) if c.name in held else pl.lit(None)).cast(c.dtype).alias(c.name) for c in self.columns
+            name
+            if held.get(name) == dtype
+            else (pl.col(name) if name in held else pl.lit(None).alias(name)).cast(dtype)
+            for name, dtype in wanted.items()
         )
 
     def require(self, frame: pl.LazyFrame, *names: str) -> None:
