@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,11 @@ class Overview:
         told = extracts.of(known) if told is None else told
         told = replace(told, loose=linking.at_once(told.loose))
         names = no_map() if handlers is None else handlers.collect()
-        found = linking.warnings(told.loose, alerts, links=told.links)
+        with ThreadPoolExecutor(1) as pool:
+            # Neither needs the other, and much of both is waiting for files.
+            begun = pool.submit(nameless, told)
+            found = linking.warnings(told.loose, alerts, links=told.links)
+            whose = begun.result()
         is_proxy = pl.col("origin") == Origin.PROXY
         strays = found.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
             interaction_sid=pl.lit(None, dtype=pl.String)
@@ -80,7 +85,7 @@ class Overview:
             alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
         )
         return cls(
-            known, told, names, configuration, nameless(told), warned, _with_bare(strays, told.links),
+            known, told, names, configuration, whose, warned, _with_bare(strays, told.links),
             _habits(told.intents, names), has_alerts=has_alerts,
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from flexkit.analyse import linking, memory, runs
 from flexkit.analyse.handlers import named, no_map
 from flexkit.analyse.heavy_pass import CLOSES, COUNTED, PARK_US, PARKS, SHOWN, SKEW_US, TASK_ENDS
 from flexkit.analyse.memory import Layer, Memory
-from flexkit.analyse.renewal import prints, touched_by, unlike
+from flexkit.analyse.renewal import prints, touched_by
 from flexkit.tables.schema import INSTANT
 from flexkit.tables.streamed import streamed
 
@@ -111,8 +111,7 @@ def renewed(
     if before is None or changed is None:
         found = [Layer(streamed(lambda: pieces(seen, again), _SCHEMA))]
     else:
-        touched = pl.concat([touched_by(changed, seen.nameless, before), unlike(before.frame("again"), marks)])
-        touched = touched.unique()
+        touched = touched_by(changed, seen.nameless, before, again=marks)
         found = memory.changed(before, "completions", touched, pl.concat(pieces(seen, again, touched)))
     whole = {"again": marks, "owners": seen.nameless.owners, "executions": seen.nameless.runs}
     return Memory({}, {"completions": found, **{name: [Layer.of(rows)] for name, rows in whole.items()}})

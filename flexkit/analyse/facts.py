@@ -8,7 +8,7 @@ import polars as pl
 
 from flexkit.analyse.attempts import DELIVERED, SECOND, TERMINAL_TASK_KINDS
 from flexkit.analyse.closers import NATURAL
-from flexkit.analyse.habits import of_handlers, on_leaving, on_task_event, usual, with_habits, with_intent
+from flexkit.analyse.habits import of_handlers, on_leaving, on_task_event, totals, usual, with_habits, with_intent
 from flexkit.analyse.handlers import AGENT
 from flexkit.analyse.surroundings import BEFORE_US, NO, YES, covered, with_deliveries, with_neighbours, with_sources
 from flexkit.terms import Outcome, Source
@@ -35,7 +35,7 @@ def facts(
     *intents* are what handlers say that they mean (`flexkit.analyse.affected.Overview.habits`).
     """
     return settled(
-        surrounded(found), usual(of_handlers(found), intents), coverage, other_listener=listens(configuration)
+        surrounded(found), usual(totals(of_handlers(found)), intents), coverage, other_listener=listens(configuration)
     )
 
 

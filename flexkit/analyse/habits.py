@@ -18,6 +18,7 @@ _MANY_FORMS = 3
 """A name whose triggers have this many forms (`flexkit.analyse.attempts.form`) stands for several routines."""
 _REACTION_US = 10 * SECOND
 """A routine that reacts to an event acts within this time after it."""
+_COUNTS = ("told", "ends", "others", "seen", "follows")
 
 REMOVAL_NAME = r"(?i)park|transfer|leave|remove|hand.?(?:off|over)|release|detach"
 """How a handler is named that removes an agent."""
@@ -65,19 +66,31 @@ def _timing(known: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def usual(told: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
-    """What each handler does wherever that can be told: *told* is `of_handlers` of all interactions.
+def totals(told: pl.DataFrame) -> pl.DataFrame:
+    """`of_handlers` of many interactions added up: per ``handler``, and how many rows have each ``form``."""
+    per = told.group_by("handler").agg(pl.col(_COUNTS).sum(), rows=pl.len().cast(pl.Int64))
+    forms = told.select("handler", form="forms").explode("form").drop_nulls("form")
+    per_form = forms.group_by("handler", "form").agg(rows=pl.len().cast(pl.Int64))
+    return pl.concat([per, per_form], how="diagonal").select("handler", "form", pl.col(*_COUNTS, "rows").fill_null(0))
+
+
+def added(totals: pl.DataFrame, more: pl.DataFrame, less: pl.DataFrame) -> pl.DataFrame:
+    """*totals* with *more*, and without *less*: whole numbers, so that it is as if all were added up anew."""
+    numbers = pl.col(*_COUNTS, "rows")
+    both = pl.concat([totals, more, less.with_columns(-numbers)])
+    return both.group_by("handler", "form").agg(numbers.sum()).filter(pl.col("rows") != 0)
+
+
+def usual(totals: pl.DataFrame, intents: pl.DataFrame) -> pl.DataFrame:
+    """What each handler does wherever that can be told: *totals* are those of all interactions.
 
     ``says_end``, ``says_removal``: wherever it says what it means, it is that; ``usually_reacts``: the end of
     a task sets it off; ``never_reacts``: events of other kinds always do; ``unprompted``: it mostly acts where
     no task has just ended; ``prompted``: it always acts where one has; ``broad``: its name stands for several
     routines.
     """
-    counts = told.group_by("handler").agg(
-        pl.col("told", "ends", "others", "seen", "follows").sum(),
-        forms=pl.col("forms").explode().drop_nulls().n_unique(),
-    )
     col = pl.col
+    counts = totals.group_by("handler").agg(col(_COUNTS).sum(), forms=col("form").is_not_null().sum())
     often, seen_often = col("told") >= _OFTEN, col("seen") >= _OFTEN
     # Triggers of many forms, or opposite intents: a name of several routines.
     mixed = (col("said_end") >= _OFTEN) & (col("said_removal") >= _OFTEN)

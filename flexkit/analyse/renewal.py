@@ -8,6 +8,7 @@ compared with what it was. Without a memory everything is new: there is one way 
 from __future__ import annotations
 
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from flexkit.analyse.affected import Gathered
 from flexkit.analyse.coverage import FAR_US
 from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.facts import listens, settled, surrounded
-from flexkit.analyse.habits import of_handlers, usual
+from flexkit.analyse.habits import added, of_handlers, totals, usual
 from flexkit.analyse.memory import Layer, Memory
 from flexkit.tables.lookup import LINKS
 from flexkit.terms import Source
@@ -48,8 +49,7 @@ def judgements(
     warned = prints(seen.warned)
     touched = None
     if before is not None and changed is not None:
-        touched = pl.concat([touched_by(changed, seen.nameless, before), unlike(before.frame("warned"), warned)])
-        touched = touched.unique()
+        touched = touched_by(changed, seen.nameless, before, warned=warned)
     with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
         fresh = _gathered(seen, seen.keys(touched), Path(folder) / "fresh")
         timed = _with(before, "timed", touched, fresh.timed)
@@ -73,13 +73,18 @@ def judgements(
         "told": told,
     }
     changes = {name: pl.concat(frames) for name, frames in found_anew.items()}
-    habits = usual(_with(before, "told", redone, changes["told"]).collect(), seen.habits)
+    summed = totals(changes["told"])
+    if before is not None and redone is not None:
+        gone = before.lazy("told").join(redone.lazy(), on="ikey", how="semi").collect()
+        summed = added(before.frame("totals"), summed, totals(gone))
+    habits = usual(summed, seen.habits)
     whole = {
         "owners": seen.nameless.owners,
         "executions": seen.nameless.runs,
         "warned": warned,
         "logs": errors.logs,
         "receipts": errors.receipts,
+        "totals": summed,
         "habits": habits,
         "strays": judging.stray(seen.strays),
     }
@@ -106,8 +111,18 @@ def judgements(
     return Memory(facts, layers)
 
 
-def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.DataFrame:
-    """Keys of the interactions whose signals are others now than *before*: *changed* are those that came or went."""
+def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory, **told: pl.DataFrame) -> pl.DataFrame:
+    """Keys of the interactions that are others now than *before*: *changed* are the signals that came or went.
+
+    *told*: what else bears on an interaction, as `prints`, by the name under which *before* has it.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(_named_by, changed, nameless, before)
+        others = [unlike(before.frame(name), now) for name, now in told.items()]
+        return pl.concat([begun.result(), *others]).unique()
+
+
+def _named_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.DataFrame:
     named = changed.filter(pl.col("ikey").is_not_null()).select("ikey").unique()
     bare = changed.filter(pl.col("interaction_sid").is_null(), ~IS_WARNING).select("trigger_id", *LINKS)
     found, loose = pl.collect_all([named, bare.unique()], engine="streaming")
@@ -120,7 +135,7 @@ def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.
             unlike(prints(then), prints(now)),
             both.join(loose.select(on), on=on, how="semi", nulls_equal=True).select("ikey"),
         ]
-    return pl.concat(parts).unique()
+    return pl.concat(parts)
 
 
 def _gathered(seen: Overview, keys: pl.DataFrame, folder: Path) -> Gathered:

@@ -24,6 +24,7 @@ from flexkit.tables.store_format import FORMAT, META, check_format
 from flexkit.tables.store_key import create_once, kept_redactor, made_redactor
 from flexkit.tables.store_upkeep import compact
 from flexkit.tables.store_version import parsed, version_of, written
+from flexkit.tables.streamed import Scans
 from flexkit.window import Window, parse_instant, stamp
 
 if TYPE_CHECKING:
@@ -148,20 +149,21 @@ class Store:
         """The signals of one interaction and those that name a part of it (`flexkit.tables.lookup.around`)."""
         return around(self.table("signals"), interaction_sid, told).lazy()
 
-    def days(self, name: str) -> dict[str, pl.LazyFrame]:
+    def days(self, name: str) -> Scans:
         """The rows of a table in days, lazily; each day has a name that changes when its rows do."""
         held = self._folder(name).current()
         if held is None:
-            return {}
+            return Scans({}, partial(self.in_files, name))
         files = pl.DataFrame(held.get_add_actions(flatten=True)).select(
             day=pl.col("partition.day").cast(pl.String), path="path"
         )
         per_day = files.group_by("day").agg(pl.col("path").sort()).sort("day")
         folder = held.table_uri.rstrip("/")
-        return {
-            f"{day}-{identity(*paths)}": self.in_files(name, [f"{folder}/{unquote(path)}" for path in paths])
+        named = {
+            f"{day}-{identity(*paths)}": [f"{folder}/{unquote(path)}" for path in paths]
             for day, paths in per_day.iter_rows()
         }
+        return Scans(named, partial(self.in_files, name))
 
     def in_files(self, name: str, files: Sequence[str]) -> pl.LazyFrame:
         """The rows of some `files` of a stored table, with the columns that these have.

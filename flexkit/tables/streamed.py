@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polars.io.plugins import register_io_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Scans(Mapping[str, "pl.LazyFrame"]):
+    """Frames by name, each scanned where it is asked for: of a hundred most readers want a few, or only the names."""
+
+    files: Mapping[str, Sequence[str]]
+    scan: Callable[[Sequence[str]], pl.LazyFrame]
+
+    def __getitem__(self, name: str) -> pl.LazyFrame:
+        return self.scan(self.files[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
 
 
 def streamed(

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flexkit.analyse import affected, causes, completed, episodes, extracts, linking
+from flexkit.analyse import affected, causes, completed, episodes, extracts, habits, linking
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
@@ -140,3 +140,36 @@ def test_whose_a_part_is_told_by_numbers_as_by_text() -> None:
     assert len(numbers) == len(LINKS)
     assert by_numbers.equals(by_text)
     assert by_numbers["interaction_sid"].null_count() < lost.height
+
+
+def test_a_warning_told_twice_has_the_key_of_the_interaction_that_it_names() -> None:
+    world = World()
+    world.interaction(1).served(closed=0).warned(5)
+    world.interaction(2).served(closed=0).warned(5)
+    elsewhere = world.alerts().with_columns(
+        pl.lit(sid("KD", 2)).alias(name) for name in ("resource_sid", "interaction_sid")
+    )
+
+    warned = affected.Overview.of(world.signals(), elsewhere).warned
+
+    assert warned.height == 2
+    assert set(warned["interaction_sid"]) == {sid("KD", 2)}
+    assert warned["ikey"].to_list() == warned.select(key64("interaction_sid")).to_series().to_list()
+
+
+def test_habits_are_brought_up_to_date_as_if_all_were_added_up() -> None:
+    world = World()
+    for number in range(1, 13):
+        story = world.interaction(number).task("completed", number)
+        for again, trigger in enumerate((story.event(), f"{'req' if number % 2 else 'job'}-{number}", None)):
+            story.log("close_channel", number + again, f"fn-{number % 3}", trigger)
+    told = pl.concat(
+        habits.of_handlers(piece) for piece in affected.pieces(affected.Overview.of(world.signals(), None))
+    )
+    first, second, third = (told.slice(place * 4, 4) for place in range(3))
+
+    brought = habits.added(habits.totals(pl.concat([first, second])), habits.totals(third), habits.totals(first))
+
+    assert_frame_equal(brought, habits.totals(pl.concat([second, third])), check_row_order=False)
+    assert brought["form"].n_unique() > 2
+    assert told.height == 12
