@@ -33,6 +33,8 @@ ENDS = (
 IS_WARNING = pl.col("kind") == SignalKind.WARNING
 
 _NOTE = "days"
+_FRESH = 8
+"""The newest days, whose parts stay files of their own."""
 _AT_ONCE = 20_000
 """Signals of a day up to which they are read once for all extracts: of more, what each needs is read alone."""
 _SIDE_BY_SIDE = 2
@@ -47,6 +49,8 @@ class Kept(Protocol):
     def having(self, names: Sequence[str], keys: pl.DataFrame) -> list[str]: ...
     def has(self, name: str) -> bool: ...
     def keep(self, name: str, rows: pl.DataFrame) -> pl.LazyFrame: ...
+    def join(self, name: str, names: Sequence[str], *, fresh: int) -> None: ...
+    def drop_copies(self) -> None: ...
     def note(self, name: str) -> dict[str, Any] | None: ...
     def write_note(self, name: str, state: dict[str, Any]) -> bool: ...
     def drop_but(self, needed: Iterable[str]) -> None: ...
@@ -116,8 +120,9 @@ def of_days(
     # What small days take is mostly waiting; a large one takes all cores by itself, and much memory.
     with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
         begun = [pool.submit(make, day) for day in small]
-        for day in absent.keys() - small:
-            make(day)
+        for day in absent:
+            if day not in small:
+                make(day)
         for one in begun:
             one.result()
     before = (parts.note(_NOTE) or {"days": []})["days"]
@@ -125,6 +130,12 @@ def of_days(
         # Another process may be reading the days before: those go next time.
         parts.drop_but(part_of(kind, day) for kind in KINDS for day in {*before, *days})
         parts.write_note(_NOTE, {"days": sorted(days)})
+    else:
+        parts.drop_copies()
+    # Days that went are still asked what they told; the newest still get rows.
+    for kind in kinds:
+        held = [name for day in sorted({*before, *days}) if parts.has(name := part_of(kind, day))]
+        parts.join(kind, held, fresh=_FRESH)
     return found
 
 

@@ -53,7 +53,7 @@ class Layer:
     name: str = ""
     """Of the part that keeps it; empty where none does yet."""
     height: int = -1
-    """Rows, where that was counted."""
+    """Rows, or a few more, where that is known."""
 
     @classmethod
     def of(cls, rows: pl.DataFrame, gone: pl.DataFrame | None = None) -> Layer:
@@ -66,10 +66,11 @@ class Layer:
             return self
         kept = _without(below.rows, self.gone.collect())
         gone = None if below.gone is None else pl.concat([below.gone, self.gone]).unique()
-        return Layer(pl.concat([kept, self.rows]), gone)
+        known = self.height >= 0 and below.height >= 0
+        return Layer(pl.concat([kept, self.rows]), gone, height=self.height + below.height if known else -1)
 
     def counted(self) -> int:
-        """Its number of rows."""
+        """Its number of rows, or a few more."""
         return self.height if self.height >= 0 else int(self.rows.select(pl.len()).collect().item())
 
 

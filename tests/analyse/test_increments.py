@@ -12,6 +12,7 @@ import pytest
 from flexkit.analyse import extracts, fast_pass, heavy_pass, increments
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables import parts as kept_parts
 from flexkit.tables.keys import signal_keys
 from flexkit.tables.parts import Parts
 from flexkit.tables.store import Store
@@ -88,7 +89,10 @@ def adversarial(seed: int, days: int = 12) -> pl.DataFrame:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Parts:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
+    # Worlds this small have few days: of these, too, some are put in one file and some stay alone.
+    monkeypatch.setattr(kept_parts, "_LONE", 2)
+    monkeypatch.setattr(extracts, "_FRESH", 2)
     return Parts(tmp_path / "parts")
 
 

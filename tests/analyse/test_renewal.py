@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flexkit.analyse import causes, completed, episodes, memory, renewal
+from flexkit.analyse import causes, completed, episodes, extracts, memory, renewal
 from flexkit.analyse.handlers import named
 from flexkit.analyse.results import RESULTS
 from flexkit.collect.simulate import build, observed_frames
+from flexkit.tables import parts
 from flexkit.tables.keys import signal_keys
 from flexkit.tables.schema import SIGNALS
 from flexkit.tables.store import Store
@@ -39,6 +40,8 @@ class Renewed:
         monkeypatch.setattr(memory, "_FEW", 0)
         # Some changes are layers of their own, others are merged with what is below.
         monkeypatch.setattr(memory, "_SMALL", 1)
+        monkeypatch.setattr(parts, "_LONE", 2)
+        monkeypatch.setattr(extracts, "_FRESH", 2)
         for module, name in ((renewal, "judgements"), (completed, "renewed")):
             self._watch(monkeypatch, module, name)
 
