@@ -178,7 +178,8 @@ class Parts:
         return _Joined.of({file: names for file, names in self._files().items() if self._is_whole(file)})
 
     def _files(self) -> dict[str, list[str]]:
-        return (self.note(_NOTE) or {}).get("files", {})
+        held: dict[str, list[str]] = (self.note(_NOTE) or {}).get("files", {})
+        return held
 
     def _sink(self, name: str, rows: pl.LazyFrame) -> bool:
         return self._replace(
