@@ -136,7 +136,7 @@ def _errors(
         .join(known, on="ikey")
         .with_columns(apart=pl.col("occurred_us") - pl.col("known_us") - expected_us)
         .filter(pl.col("apart").abs() <= reach_us)
-        .with_columns(day=DAY)
+        .select("ikey", "apart", day=DAY)
     )
     week = pl.concat([apart.with_columns(pl.col("day") + shift) for shift in _DAYS])
     if days is not None:
