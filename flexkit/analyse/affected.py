@@ -108,10 +108,15 @@ class Overview:
 
     def has_others(self, keys: pl.LazyFrame) -> bool:
         """Whether an interaction is held that came to an end and is none of *keys*: what is normal can be told."""
-        ended = self.extracts.links.filter("has_ended", pl.col("ikey").is_not_null()).select("ikey")
+        links = self.extracts.links
         # Most are others: some of them tell, else all.
         return any(
-            not some.join(keys, on="ikey", how="anti").head(1).collect().is_empty() for some in (ended.head(999), ended)
+            not some.filter("has_ended", pl.col("ikey").is_not_null())
+            .join(keys, on="ikey", how="anti")
+            .head(1)
+            .collect()
+            .is_empty()
+            for some in (links.head(999), links)
         )
 
     def evidence(self, keys: pl.DataFrame) -> pl.DataFrame:

@@ -53,7 +53,7 @@ def judgements(
     with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
         fresh = _gathered(seen, seen.keys(touched), Path(folder) / "fresh")
         timed = _with(before, "timed", touched, fresh.timed)
-        facts["holds_closings"] = clocks.holds_closings(timed)
+        facts["holds_closings"] = any(map(clocks.holds_closings, (fresh.timed.lazy(), timed)))
         if before is not None and before.facts["holds_closings"] != facts["holds_closings"]:
             return judgements(seen, windows)
         errors, moved = _clocks(before, timed, fresh.timed, touched, has_closings=facts["holds_closings"])
@@ -75,7 +75,7 @@ def judgements(
     changes = {name: pl.concat(frames) for name, frames in found_anew.items()}
     summed = totals(changes["told"])
     if before is not None and redone is not None:
-        gone = before.lazy("told").join(redone.lazy(), on="ikey", how="semi").collect()
+        gone = linking.of_interactions(before.lazy("told"), redone).collect()
         summed = added(before.frame("totals"), summed, totals(gone))
     habits = usual(summed, seen.habits)
     whole = {
@@ -170,7 +170,7 @@ def _clocks(
     if before is None or touched is None:
         return clocks.errors(timed.collect()), None
     then = clocks.Errors(before.frame("logs"), before.frame("receipts"))
-    gone = before.lazy("timed").join(touched.lazy(), on="ikey", how="semi").select(day=clocks.DAY).collect()
+    gone = linking.of_interactions(before.lazy("timed"), touched).select(day=clocks.DAY).collect()
     changed = pl.concat([gone, fresh.select(day=clocks.DAY)])["day"].unique().to_list()
     near = timed.filter(clocks.near(changed)).collect()
     errors = clocks.errors(near, then, changed, has_closings=has_closings)
