@@ -56,8 +56,7 @@ def keyed(rows: pl.DataFrame) -> pl.DataFrame:
 def at_once(rows: pl.LazyFrame) -> pl.LazyFrame:
     """*rows*, read once where they are few, and not each time that they are asked for."""
     some = rows.head(FEW + 1).collect(engine="streaming")
-    # In one piece: a hundred days are a hundred pieces, and each step over them takes as many times as long.
-    return some.rechunk().lazy() if some.height <= FEW else rows
+    return some.lazy() if some.height <= FEW else rows
 
 
 def of_interactions(signals: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
