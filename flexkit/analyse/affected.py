@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from flexkit.analyse import clocks, extracts, linking
+from flexkit.analyse.abreast import both
 from flexkit.analyse.attempts import attempts
 from flexkit.analyse.extracts import IS_WARNING
 from flexkit.analyse.handlers import named, no_map
@@ -71,22 +72,13 @@ class Overview:
         told = extracts.of(known) if told is None else told
         told = replace(told, loose=linking.at_once(told.loose))
         names = no_map() if handlers is None else handlers.collect()
-        with ThreadPoolExecutor(1) as pool:
-            # Neither needs the other, and much of both is waiting for files.
-            begun = pool.submit(nameless, told)
-            found = linking.warnings(told.loose, alerts, links=told.links)
-            whose = begun.result()
-        is_proxy = pl.col("origin") == Origin.PROXY
-        strays = found.filter(is_proxy | pl.col("interaction_sid").is_null()).with_columns(
-            interaction_sid=pl.lit(None, dtype=pl.String)
-        )
-        warned = linking.keyed(found.filter(~is_proxy, pl.col("interaction_sid").is_not_null()))
-        has_alerts = not found.is_empty() or (
+        whose, (warned, strays) = both(partial(nameless, told), partial(_warnings, told, alerts))
+        has_alerts = not (warned.is_empty() and strays.is_empty()) or (
             alerts is not None and not alerts.select("alert_sid").head(1).collect().is_empty()
         )
         return cls(
-            known, told, names, configuration, whose, warned, _with_bare(strays, told.links),
-            _habits(told.intents, names), has_alerts=has_alerts,
+            known, told, names, configuration, whose, warned, strays, _habits(told.intents, names),
+            has_alerts=has_alerts,
         )  # fmt: skip
 
     def keys(self, among: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -232,6 +224,14 @@ def cases(signals: pl.LazyFrame, alerts: pl.LazyFrame | None) -> pl.LazyFrame:
 def _put_aside(rows: pl.DataFrame, path: Path) -> Path:
     rows.write_ipc(path, compression="lz4")
     return path
+
+
+def _warnings(told: Extracts, alerts: pl.LazyFrame | None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The warnings of interactions, and those that lead to none (`Overview`)."""
+    found = linking.warnings(told.loose, alerts, links=told.links)
+    is_proxy, has_one = pl.col("origin") == Origin.PROXY, pl.col("interaction_sid").is_not_null()
+    strays = found.filter(is_proxy | ~has_one).with_columns(interaction_sid=pl.lit(None, dtype=pl.String))
+    return linking.keyed(found.filter(~is_proxy, has_one)), _with_bare(strays, told.links)
 
 
 def _with_bare(strays: pl.DataFrame, links: pl.LazyFrame) -> pl.DataFrame:

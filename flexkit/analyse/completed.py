@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,13 +107,13 @@ def renewed(
 
     *before* and *changed* are as in `flexkit.analyse.renewal.judgements`; the result is the same without them.
     """
-    again = repeats(duplicates)
-    marks = prints(again)
+    again = cache(partial(repeats, duplicates))
     if before is None or changed is None:
-        found = [Layer(streamed(lambda: pieces(seen, again), _SCHEMA))]
+        marks = prints(again())
+        found = [Layer(streamed(lambda: pieces(seen, again()), _SCHEMA))]
     else:
-        touched = touched_by(changed, seen.nameless, before, again=marks)
-        found = memory.changed(before, "completions", touched, pl.concat(pieces(seen, again, touched)))
+        touched, marks = touched_by(changed, seen.nameless, before, "again", again)
+        found = memory.changed(before, "completions", touched, pl.concat(pieces(seen, again(), touched)))
     whole = {"again": marks, "owners": seen.nameless.owners, "executions": seen.nameless.runs}
     return Memory({}, {"completions": found, **{name: [Layer.of(rows)] for name, rows in whole.items()}})
 

@@ -8,13 +8,13 @@ compared with what it was. Without a memory everything is new: there is one way 
 from __future__ import annotations
 
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from flexkit.analyse import clocks, judging, linking, memory
+from flexkit.analyse.abreast import both
 from flexkit.analyse.affected import Gathered
 from flexkit.analyse.coverage import FAR_US
 from flexkit.analyse.extracts import IS_WARNING
@@ -25,7 +25,7 @@ from flexkit.tables.lookup import LINKS
 from flexkit.terms import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from flexkit.analyse.affected import Overview
     from flexkit.analyse.nameless import Nameless
@@ -46,10 +46,10 @@ def judgements(
     facts = {"has_alerts": seen.has_alerts, "has_windows": windows is not None}
     if before is None or changed is None or any(before.facts[name] != fact for name, fact in facts.items()):
         before = None
-    warned = prints(seen.warned)
-    touched = None
-    if before is not None and changed is not None:
-        touched = touched_by(changed, seen.nameless, before, warned=warned)
+    if before is None or changed is None:
+        touched, warned = None, prints(seen.warned)
+    else:
+        touched, warned = touched_by(changed, seen.nameless, before, "warned", lambda: seen.warned)
     with tempfile.TemporaryDirectory(prefix="flexkit-") as folder:
         fresh = _gathered(seen, seen.keys(touched), Path(folder) / "fresh")
         timed = _with(before, "timed", touched, fresh.timed)
@@ -111,15 +111,21 @@ def judgements(
     return Memory(facts, layers)
 
 
-def touched_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory, **told: pl.DataFrame) -> pl.DataFrame:
-    """Keys of the interactions that are others now than *before*: *changed* are the signals that came or went.
+def touched_by(
+    changed: pl.LazyFrame, nameless: Nameless, before: Memory, name: str, now: Callable[[], pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keys of the interactions that are others now than *before*, and the `prints` of what *now* gives.
 
-    *told*: what else bears on an interaction, as `prints`, by the name under which *before* has it.
+    *changed* are the signals that came or went. *now* gives what else bears on an interaction; *before* has the
+    `prints` of that under this *name*.
     """
-    with ThreadPoolExecutor(1) as pool:
-        begun = pool.submit(_named_by, changed, nameless, before)
-        others = [unlike(before.frame(name), now) for name, now in told.items()]
-        return pl.concat([begun.result(), *others]).unique()
+
+    def found() -> tuple[pl.DataFrame, pl.DataFrame]:
+        marks = prints(now())
+        return unlike(before.frame(name), marks), marks
+
+    named, (others, marks) = both(lambda: _named_by(changed, nameless, before), found)
+    return pl.concat([named, others]).unique(), marks
 
 
 def _named_by(changed: pl.LazyFrame, nameless: Nameless, before: Memory) -> pl.DataFrame:
