@@ -18,7 +18,6 @@ from flexkit.analyse import fast_pass
 from flexkit.analyse.linking import hashes, prepared
 from flexkit.tables.lookup import LINKS, Told
 from flexkit.tables.schema import SIGNALS
-from flexkit.tables.streamed import frames_of
 from flexkit.terms import Intent, SignalKind, Source
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def kept(days: Mapping[str, pl.LazyFrame], parts: Kept) -> Extracts:
         names = {part_of(kind, day): day for day, part in found[kind].items() if part is None}
         held = parts.having(list(names), keys) if names else []
         some = [*(names[name] for name in held), *(day for day, part in found[kind].items() if part is not None)]
-        return pl.concat([SIGNALS.empty().lazy(), *map(prepared, frames_of(days, some))])
+        return pl.concat([SIGNALS.empty().lazy(), *(prepared(days[day]) for day in some)])
 
     whole: dict[str, Any] = {
         kind: pl.concat([getattr(nothing, kind), *together(kind, found[kind], parts)]) for kind in KINDS

@@ -123,14 +123,10 @@ def _seen_with(signals: pl.LazyFrame, lost: pl.DataFrame) -> pl.DataFrame:
     named = ("interaction_sid", *LINKS)
     if LINKS[0] + _HASHED in signals.collect_schema():
         # Numbers are read and looked up in a fraction of the time; of the rows that they tell, text decides.
-        named_ones = {link: lost[link].drop_nulls().unique().hash() for link in LINKS}
-        alike = [pl.col(link + _HASHED).is_in(some.implode()) for link, some in named_ones.items() if len(some)]
-        signals = (
-            signals.filter(pl.any_horizontal(alike) if alike else pl.lit(value=False))
-            .select(named)
-            .collect(engine="streaming")
-            .lazy()
-        )
+        wanted = {link + _HASHED: lost[link].drop_nulls().unique().hash() for link in LINKS}
+        alike = [pl.col(link).is_in(some.implode()) for link, some in wanted.items() if len(some)]
+        near = signals.filter(pl.any_horizontal(alike)) if alike else signals.limit(0)
+        signals = near.select(named).collect(engine="streaming").lazy()
     return naming(signals.select(named), lost).unique().collect(engine="streaming")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from polars.io.plugins import register_io_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
@@ -29,14 +29,6 @@ class Scans(Mapping[str, "pl.LazyFrame"]):
 
     def __len__(self) -> int:
         return len(self.files)
-
-
-def frames_of(named: Mapping[str, pl.LazyFrame], names: Iterable[str]) -> list[pl.LazyFrame]:
-    """The frames of those *names*; of `Scans` one scan of all their files, which is planned and read faster."""
-    if not isinstance(named, Scans):
-        return [named[name] for name in names]
-    files = [file for name in names for file in named.files[name]]
-    return [named.scan(files)] if files else []
 
 
 def streamed(
