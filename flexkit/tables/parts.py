@@ -10,8 +10,10 @@ import json
 import os
 import secrets
 import shutil
+import time
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -21,7 +23,6 @@ from flexkit.tables.cache import alone, identity
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
 
 _END = b"PAR1"
@@ -29,6 +30,8 @@ _NOTE = "joined"
 _PLACE = "_place"
 _LONE = 32
 """Parts of one kind up to which each stays in a file of its own."""
+_READ_SECONDS = 3_600
+"""How long a part that was put in one file with others may still be read where it was."""
 _GROUP = 16_384
 """Rows of a group in a part: where a part is sorted by a key, a look-up reads one group of it."""
 
@@ -154,12 +157,12 @@ class Parts:
         return self._replace(self.folder / f"{name}.json", lambda file: file.write(json.dumps(state).encode()))
 
     def drop_copies(self) -> None:
-        """Drop the files of parts that others had joined before this one looked."""
-        joined = self._joined.places
+        """Drop the files of parts that have been in one file for so long that nobody reads them any more."""
         with contextlib.suppress(OSError):
-            for path in self.folder.glob("*.parquet"):
-                if path.stem in joined:
-                    path.unlink(missing_ok=True)
+            for file, names in self._joined.files.items():
+                if time.time() - Path(self._path(file)).stat().st_mtime > _READ_SECONDS:
+                    for name in names:
+                        Path(self._path(name)).unlink(missing_ok=True)
 
     def drop_but(self, needed: Iterable[str]) -> None:
         """Drop the parts that are not among the *needed*, and what other code had made of the same."""

@@ -92,6 +92,7 @@ def adversarial(seed: int, days: int = 12) -> pl.DataFrame:
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     # Worlds this small have few days: of these, too, some are put in one file and some stay alone.
     monkeypatch.setattr(kept_parts, "_LONE", 2)
+    monkeypatch.setattr(kept_parts, "_READ_SECONDS", -1)
     monkeypatch.setattr(extracts, "_FRESH", 2)
     return Parts(tmp_path / "parts")
 

@@ -41,6 +41,7 @@ class Renewed:
         # Some changes are layers of their own, others are merged with what is below.
         monkeypatch.setattr(memory, "_SMALL", 1)
         monkeypatch.setattr(parts, "_LONE", 2)
+        monkeypatch.setattr(parts, "_READ_SECONDS", -1)
         monkeypatch.setattr(extracts, "_FRESH", 2)
         for module, name in ((renewal, "judgements"), (completed, "renewed")):
             self._watch(monkeypatch, module, name)

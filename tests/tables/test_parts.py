@@ -19,6 +19,7 @@ NAMES = [f"links-2026-03-{day:02}" for day in range(1, 7)]
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
     monkeypatch.setattr(module, "_LONE", 2)
+    monkeypatch.setattr(module, "_READ_SECONDS", -1)
     held = Parts(tmp_path / "extracts-1")
     for place, name in enumerate(NAMES):
         held.keep(name, pl.DataFrame({"ikey": [place, place + 1, 100 + place], "of": name}))
@@ -60,10 +61,13 @@ def test_parts_in_one_file_are_read_as_those_alone(parts: Parts) -> None:
     assert told(parts) == told(later(parts)) == alone
 
 
-def test_who_put_parts_in_one_file_leaves_those_that_others_read(parts: Parts) -> None:
+def test_who_put_parts_in_one_file_leaves_those_that_others_read(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_READ_SECONDS", 60)
     planned = parts.scan(NAMES)
 
     parts.join("links", NAMES, fresh=0)
+    later(parts).drop_but(NAMES)
+    later(parts).drop_copies()
 
     assert planned.collect().height == 3 * len(NAMES)
 
